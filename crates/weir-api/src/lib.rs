@@ -1,0 +1,10 @@
+//! The wire: types of GitLab's REST API v4, of v3 builds and of the runner protocol.
+//!
+//! Only shapes and their vocabulary live here; what a status *means* is the engine's business.
+
+pub mod id;
+pub mod status;
+pub mod time;
+
+pub use status::{FailureReason, JobStatus, PipelineSource};
+pub use time::Timestamp;

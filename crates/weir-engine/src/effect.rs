@@ -1,0 +1,50 @@
+//! What an applied event asks of the outside.
+
+use weir_api::{JobStatus, Timestamp};
+
+use crate::state::JobIndex;
+
+/// The result of [`crate::apply`]: what to write and what to do, all in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Rows that changed or are new, each once, in ascending order. An index at or beyond the former length of
+    /// [`crate::PipelineState::jobs`] is a new row.
+    pub jobs: Vec<JobIndex>,
+    /// Indices of stages whose status changed.
+    pub stages: Vec<u32>,
+    /// Whether the pipeline's own fields changed.
+    pub pipeline: bool,
+    /// In the order in which they happened.
+    pub effects: Vec<Effect>,
+}
+
+/// One thing to do outside the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Put the job into the queue and wake runners.
+    Enqueue(JobIndex),
+    /// Take it out of the queue.
+    Dequeue(JobIndex),
+    /// Wake up at this time and send [`crate::Event::Due`].
+    Schedule(JobIndex, Timestamp),
+    /// Start the bridge's downstream pipeline.
+    TriggerDownstream(JobIndex),
+    /// Delete artifacts and trace.
+    EraseData(JobIndex),
+    /// For hooks, the web and metrics: a job's status changed.
+    JobStatus {
+        /// The job.
+        job: JobIndex,
+        /// Before.
+        from: JobStatus,
+        /// After.
+        to: JobStatus,
+    },
+    /// For hooks, the web and metrics: the pipeline's status changed.
+    PipelineStatus {
+        /// Before.
+        from: JobStatus,
+        /// After.
+        to: JobStatus,
+    },
+}

@@ -1,0 +1,1 @@
+//! Repositories by the git program: reads, diffs, commits, and the two pack services.

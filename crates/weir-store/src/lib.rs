@@ -1,0 +1,1 @@
+//! All that lasts: one SQL text on SQLite and PostgreSQL, objects in files or S3.
