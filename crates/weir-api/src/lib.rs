@@ -2,9 +2,11 @@
 //!
 //! Only shapes and their vocabulary live here; what a status *means* is the engine's business.
 
+pub mod access;
 pub mod id;
 pub mod status;
 pub mod time;
 
+pub use access::{AccessLevel, TokenScope, Visibility};
 pub use status::{FailureReason, JobStatus, PipelineSource};
 pub use time::Timestamp;

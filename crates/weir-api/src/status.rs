@@ -26,17 +26,19 @@ macro_rules! vocabulary {
         }
 
         impl std::str::FromStr for $name {
-            type Err = UnknownWord;
+            type Err = crate::status::UnknownWord;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$variant),)*
-                    _ => Err(UnknownWord { what: $unknown, word: text.to_owned() }),
+                    _ => Err(crate::status::UnknownWord::new($unknown, text)),
                 }
             }
         }
     };
 }
+
+pub(crate) use vocabulary;
 
 /// A text that is not in the vocabulary asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
