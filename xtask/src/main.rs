@@ -1,2 +1,30 @@
-//! Tasks of this repository.
-fn main() {}
+//! Tasks of this repository. `cargo xtask ci` sets up what the tests need and runs all of them.
+
+mod ci;
+mod postgres;
+mod setup;
+mod step;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+Usage: cargo xtask <task>
+
+Tasks:
+  ci      install what the tests need, then check formatting, lints, docs and run every test
+  setup   only install what the tests need
+  bench   build for release and measure; prints the table of docs/performance.md
+";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("ci") => ci::run(),
+        Some("setup") => setup::run().map(|_| ()),
+        Some("bench") => step::cargo(&["run", "--release", "--package", "weir-bench"]).run(),
+        _ => {
+            print!("{HELP}");
+            bail!("name one of the tasks above")
+        }
+    }
+}
