@@ -1,0 +1,7 @@
+//! Who is calling, and what they may do.
+
+pub mod policy;
+pub mod token;
+
+pub use policy::{Action, Standing};
+pub use token::Caller;
