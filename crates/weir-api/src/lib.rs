@@ -4,9 +4,15 @@
 
 pub mod access;
 pub mod id;
+mod lenient;
+pub mod runner;
+mod secret;
 pub mod status;
 pub mod time;
+mod word;
 
 pub use access::{AccessLevel, TokenScope, Visibility};
+pub use secret::Secret;
 pub use status::{FailureReason, JobStatus, PipelineSource};
 pub use time::Timestamp;
+pub use word::Word;

@@ -236,3 +236,147 @@ vocabulary! {
         ReachedDownstreamPipelineTriggerRateLimit = "reached_downstream_pipeline_trigger_rate_limit",
     }
 }
+
+vocabulary! {
+    /// When a step runs, or artifacts and caches are saved.
+    #[derive(Default)]
+    When, "condition" {
+        /// After success.
+        #[default]
+        OnSuccess = "on_success",
+        /// After failure.
+        OnFailure = "on_failure",
+        /// Both.
+        Always = "always",
+    }
+}
+
+vocabulary! {
+    /// What a cache is used for.
+    #[derive(Default)]
+    CachePolicy, "cache policy" {
+        /// Fetched before and saved after the job.
+        #[default]
+        PullPush = "pull-push",
+        /// Only fetched.
+        Pull = "pull",
+        /// Only saved.
+        Push = "push",
+    }
+}
+
+vocabulary! {
+    /// When a container image is pulled.
+    PullPolicy, "pull policy" {
+        /// For every job.
+        Always = "always",
+        /// Only if there is no local image.
+        IfNotPresent = "if-not-present",
+        /// Never: the local image is used.
+        Never = "never",
+    }
+}
+
+vocabulary! {
+    /// How an artifact file is packed. Source: `app/models/ci/job_artifact.rb`.
+    #[derive(Default)]
+    ArtifactFormat, "artifact format" {
+        /// As it is.
+        Raw = "raw",
+        /// A ZIP archive.
+        #[default]
+        Zip = "zip",
+        /// One file, gzipped.
+        Gzip = "gzip",
+    }
+}
+
+vocabulary! {
+    /// What an artifact file is. Source: `app/models/concerns/enums/ci/job_artifact.rb`.
+    #[derive(Default)]
+    ArtifactFileType, "artifact type" {
+        /// The archive of `artifacts:paths`.
+        #[default]
+        Archive = "archive",
+        /// The archive's table of contents.
+        Metadata = "metadata",
+        /// The job's log.
+        Trace = "trace",
+        /// Unit tests.
+        Junit = "junit",
+        /// Static application security testing.
+        Sast = "sast",
+        /// Dependency scanning.
+        DependencyScanning = "dependency_scanning",
+        /// Container scanning.
+        ContainerScanning = "container_scanning",
+        /// Dynamic application security testing.
+        Dast = "dast",
+        /// Code quality.
+        Codequality = "codequality",
+        /// Licenses (older).
+        LicenseScanning = "license_scanning",
+        /// Browser performance (older).
+        Performance = "performance",
+        /// Metrics.
+        Metrics = "metrics",
+        /// The runner's metrics.
+        MetricsReferee = "metrics_referee",
+        /// The runner's network metrics.
+        NetworkReferee = "network_referee",
+        /// Code intelligence.
+        Lsif = "lsif",
+        /// Variables for later jobs.
+        Dotenv = "dotenv",
+        /// Coverage (older).
+        Cobertura = "cobertura",
+        /// Terraform plans.
+        Terraform = "terraform",
+        /// Accessibility.
+        Accessibility = "accessibility",
+        /// Cluster applications (older).
+        ClusterApplications = "cluster_applications",
+        /// Secret detection.
+        SecretDetection = "secret_detection",
+        /// Requirements (older).
+        Requirements = "requirements",
+        /// Coverage fuzzing.
+        CoverageFuzzing = "coverage_fuzzing",
+        /// Browser performance.
+        BrowserPerformance = "browser_performance",
+        /// Load performance.
+        LoadPerformance = "load_performance",
+        /// API fuzzing.
+        ApiFuzzing = "api_fuzzing",
+        /// Cluster image scanning.
+        ClusterImageScanning = "cluster_image_scanning",
+        /// Bill of materials.
+        Cyclonedx = "cyclonedx",
+        /// Requirements.
+        RequirementsV2 = "requirements_v2",
+        /// Links that a job shows.
+        Annotations = "annotations",
+        /// Facts about the repository.
+        RepositoryXray = "repository_xray",
+        /// Coverage by `JaCoCo`.
+        Jacoco = "jacoco",
+        /// Code intelligence by SCIP.
+        Scip = "scip",
+        /// Static analysis.
+        Sarif = "sarif",
+    }
+}
+
+vocabulary! {
+    /// Who may download artifacts.
+    #[derive(Default)]
+    Accessibility, "accessibility" {
+        /// Everyone who sees the job.
+        #[default]
+        Public = "public",
+        /// Members from Developer up.
+        Private = "private",
+        /// Nobody, by the API.
+        None = "none",
+    }
+}
