@@ -1,1 +1,22 @@
 //! All that lasts: one SQL text on SQLite and PostgreSQL, objects in files or S3.
+//!
+//! Every query is a synchronous function over [`Tx`]; [`Db::read`] and [`Db::write`] give it a transaction. So
+//! a use case composes queries freely and they commit together, whatever the engine.
+//!
+//! What makes one text possible:
+//! - Column types are `BIGINT`, `TEXT`, `BOOLEAN`, `{{blob}}`, `DOUBLE PRECISION`, and `{{id}}` for identities.
+//! - Times are microseconds in `BIGINT`, vocabularies and JSON are `TEXT`.
+//! - Parameters are `$1`, `$2`, …. PostgreSQL infers their types from the context; where there is none, write
+//!   `CAST($1 AS BIGINT)`. `sum` of a `BIGINT` needs `CAST(sum(x) AS BIGINT)`.
+//! - The only hooks are [`Tx::for_update`], [`Tx::for_update_skip_locked`] and [`Tx::notify`].
+
+pub mod db;
+pub mod error;
+mod sql;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use db::{
+    DatabaseUrl, Db, Durability, Engine, FromValue, Options, Row, ToValue, Tx, Value, placeholders,
+};
+pub use error::{Error, Result};

@@ -1,0 +1,144 @@
+//! The database: SQLite in this process, or PostgreSQL.
+
+pub(crate) mod migrate;
+mod postgres;
+mod sqlite;
+mod tx;
+mod value;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+pub use tx::{Engine, Tx};
+pub use value::{FromValue, Row, ToValue, Value, placeholders};
+
+use crate::error::{Error, Result};
+use crate::sql::MIGRATIONS;
+
+/// Where the database is: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
+#[derive(Debug, Clone)]
+pub enum DatabaseUrl {
+    /// A file, made when it is not there.
+    Sqlite(PathBuf),
+    /// A server.
+    Postgres(Box<tokio_postgres::Config>),
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let problem =
+            |what: &str, problem: String| Error::Url { what: what.to_owned(), kind: "database URL", problem };
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() {
+                return Err(problem(text, "the path of the file is missing".to_owned()));
+            }
+            return Ok(Self::Sqlite(path.into()));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            // The text may hold a password, so it is not repeated.
+            let config = text.parse().map_err(|error: tokio_postgres::Error| {
+                problem("postgres://…", crate::error::sources(&error))
+            })?;
+            return Ok(Self::Postgres(Box::new(config)));
+        }
+        Err(problem("the text", "it must begin with `sqlite:` or `postgres://`".to_owned()))
+    }
+}
+
+/// What a commit promises on SQLite. PostgreSQL has its own settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// What is committed outlives a power cut. Concurrent writes share one flush.
+    #[default]
+    Full,
+    /// What is committed outlives the process; the last moments before a power cut may be lost.
+    Relaxed,
+}
+
+/// How a database is used.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What a commit promises on SQLite.
+    pub durability: Durability,
+    /// At most so many connections to PostgreSQL.
+    pub connections: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { durability: Durability::default(), connections: 16 }
+    }
+}
+
+/// An open database. Clones share it.
+#[derive(Clone)]
+pub struct Db(Arc<Kind>);
+
+enum Kind {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+impl Db {
+    /// Opens the database and brings its schema up to date.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self> {
+        Self::open_with(url, &Options::default()).await
+    }
+
+    /// Like [`open`](Self::open), with settings.
+    pub async fn open_with(url: &DatabaseUrl, options: &Options) -> Result<Self> {
+        let kind = match url {
+            DatabaseUrl::Sqlite(path) => Kind::Sqlite(sqlite::Sqlite::open(path, options, MIGRATIONS)?),
+            DatabaseUrl::Postgres(config) => {
+                Kind::Postgres(postgres::Postgres::open(config, options, MIGRATIONS).await?)
+            }
+        };
+        Ok(Self(Arc::new(kind)))
+    }
+
+    /// Runs `f` in a transaction that may write, and commits if it returns `Ok`. Returns only after the commit.
+    ///
+    /// `f` may run more than once: PostgreSQL's deadlocks and serialization failures are tried again. So it is
+    /// an `Fn`: it keeps what it needs and clones what it consumes. It must not block on anything but the
+    /// transaction. On SQLite all writes run on one thread, one after the other, and share commits; keep them
+    /// short. A write goes on even if the future returned here is dropped.
+    pub async fn write<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        match &*self.0 {
+            Kind::Sqlite(sqlite) => sqlite.write(f).await,
+            Kind::Postgres(postgres) => postgres.write(f).await,
+        }
+    }
+
+    /// Runs `f` on one snapshot of the data; statements that write fail.
+    ///
+    /// On SQLite it runs right here, on the calling thread, because a hop to another would cost more than most
+    /// reads; so it must be short: page through what is long.
+    pub async fn read<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        match &*self.0 {
+            Kind::Sqlite(sqlite) => sqlite.read(f),
+            Kind::Postgres(postgres) => postgres.read(f).await,
+        }
+    }
+
+    /// Which database it is.
+    pub fn engine(&self) -> Engine {
+        match &*self.0 {
+            Kind::Sqlite(_) => Engine::Sqlite,
+            Kind::Postgres(_) => Engine::Postgres,
+        }
+    }
+}

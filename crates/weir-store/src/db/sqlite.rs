@@ -1,0 +1,258 @@
+//! SQLite: one writer thread that groups transactions, readers on the calling thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::migrate::{Migration, migrate};
+use super::tx::Tx;
+use super::value::{Row, Value};
+use super::{Durability, Options};
+use crate::error::{Error, Result};
+
+/// At most so many writes share one commit.
+const GROUP_WRITES: usize = 256;
+/// No further write joins a group that is open for so long.
+const GROUP_TIME: Duration = Duration::from_millis(5);
+/// Idle connections that are kept for readers.
+const IDLE_READERS: usize = 8;
+/// Prepared statements kept by each connection.
+const STATEMENTS: usize = 512;
+
+/// An open SQLite database.
+pub(super) struct Sqlite {
+    path: PathBuf,
+    writer: mpsc::Sender<Box<dyn Write>>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Sqlite {
+    pub(super) fn open(path: &Path, options: &Options, migrations: &[Migration]) -> Result<Self> {
+        let connection = connect(path, OpenFlags::default())?;
+        // FULL flushes the log at each commit; with NORMAL the last commits before a power cut may be lost.
+        let synchronous = match options.durability {
+            Durability::Full => "FULL",
+            Durability::Relaxed => "NORMAL",
+        };
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        in_transaction(&connection, "BEGIN IMMEDIATE", |tx| migrate(tx, migrations))?;
+        let (writer, writes) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("weir-sqlite".to_owned())
+            .spawn(move || write_all(&connection, &writes))
+            .map_err(|error| Error::database(format!("no thread for the writer: {error}")))?;
+        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
+    }
+
+    pub(super) async fn write<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let gone = || Error::database("the writer of the database has ended");
+        let (reply, answer) = oneshot::channel();
+        self.writer.send(Box::new(Waiting { f, result: None, reply })).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    pub(super) fn read<T, E: From<Error>>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?,
+        };
+        let result = in_transaction(&connection, "BEGIN DEFERRED", f);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < IDLE_READERS && connection.is_autocommit() {
+            readers.push(connection);
+        }
+        result
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    // Without it the bundled SQLite prepares a cached join anew at each use, because bindings may change plans.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // 2 MiB of pages of its own; the rest comes from the system's cache through the map, which costs no memory
+    // when it is idle.
+    connection.pragma_update(None, "cache_size", -2048)?;
+    connection.pragma_update(None, "mmap_size", 256 << 20)?;
+    Ok(connection)
+}
+
+/// Runs `f` in a transaction of its own; commits if it succeeds.
+fn in_transaction<T, E: From<Error>>(
+    connection: &Connection,
+    begin: &str,
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    run(connection, begin)?;
+    let mut tx = Tx::sqlite(connection);
+    let result = guarded(|| f(&mut tx)).and_then(|value| {
+        tx.finish()?;
+        run(connection, "COMMIT")?;
+        Ok(value)
+    });
+    if result.is_err() && !connection.is_autocommit() {
+        run(connection, "ROLLBACK")?;
+    }
+    result
+}
+
+/// A panic becomes an error.
+pub(super) fn guarded<T, E: From<Error>>(f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "unknown".to_owned());
+        Err(Error::Panicked(text).into())
+    })
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<()> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// A write that waits for the writer, with its types erased.
+trait Write: Send {
+    /// Runs it in the open transaction.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Answers it once the transaction that held it is over.
+    fn answer(self: Box<Self>, commit: Result<()>);
+}
+
+struct Waiting<T, E, F> {
+    f: F,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Write for Waiting<T, E, F>
+where
+    T: Send,
+    E: From<Error> + Send,
+    F: Fn(&mut Tx<'_>) -> Result<T, E> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let result = guarded(|| {
+            let value = (self.f)(tx)?;
+            tx.finish()?;
+            Ok(value)
+        });
+        let done = result.is_ok();
+        self.result = Some(result);
+        done
+    }
+
+    fn answer(self: Box<Self>, commit: Result<()>) {
+        let result = match (self.result, commit) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(error.into()),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(Error::database("a write was not run").into()),
+        };
+        // Whoever asked may have gone away; the write stands all the same.
+        let _gone = self.reply.send(result);
+    }
+}
+
+/// The writer: takes what waits, as one transaction with one flush, until nobody can ask any more.
+fn write_all(connection: &Connection, writes: &mpsc::Receiver<Box<dyn Write>>) {
+    while let Ok(first) = writes.recv() {
+        let mut group = Vec::new();
+        let commit = write_group(connection, first, writes, &mut group);
+        if commit.is_err() && !connection.is_autocommit() {
+            // A failed rollback leaves a transaction in which the next BEGIN fails and says so.
+            if let Err(error) = run(connection, "ROLLBACK") {
+                tracing::error!(%error, "a transaction could not be rolled back");
+            }
+        }
+        for write in group {
+            write.answer(commit.clone());
+        }
+    }
+}
+
+fn write_group(
+    connection: &Connection,
+    first: Box<dyn Write>,
+    writes: &mpsc::Receiver<Box<dyn Write>>,
+    group: &mut Vec<Box<dyn Write>>,
+) -> Result<()> {
+    group.push(first);
+    run(connection, "BEGIN IMMEDIATE")?;
+    let start = Instant::now();
+    loop {
+        run(connection, "SAVEPOINT one_write")?;
+        let done = group.last_mut().is_some_and(|write| write.run(&mut Tx::sqlite(connection)));
+        if !done {
+            run(connection, "ROLLBACK TO SAVEPOINT one_write")?;
+        }
+        run(connection, "RELEASE SAVEPOINT one_write")?;
+        if group.len() >= GROUP_WRITES || start.elapsed() >= GROUP_TIME {
+            break;
+        }
+        match writes.try_recv() {
+            Ok(next) => group.push(next),
+            Err(_) => break,
+        }
+    }
+    run(connection, "COMMIT")
+}
+
+pub(super) fn execute(connection: &Connection, sql: &str, params: &[Value<'_>]) -> Result<u64> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind(&mut statement, params)?;
+    Ok(statement.raw_execute()? as u64)
+}
+
+pub(super) fn query(connection: &Connection, sql: &str, params: &[Value<'_>]) -> Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind(&mut statement, params)?;
+    let width = statement.column_count();
+    let mut rows = statement.raw_query();
+    let mut result = Vec::new();
+    while let Some(row) = rows.next()? {
+        result.push(Row::sqlite(row, width)?);
+    }
+    Ok(result)
+}
+
+/// SQLite numbers `$n` in order of appearance; the name says which parameter is meant.
+fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value<'_>]) -> Result<()> {
+    let mut highest = 0;
+    for index in 1..=statement.parameter_count() {
+        let name = statement.parameter_name(index).unwrap_or_default();
+        let number: usize = name
+            .strip_prefix('$')
+            .and_then(|number| number.parse().ok())
+            .ok_or_else(|| Error::database(format!("parameter `{name}` is not of the form $1")))?;
+        let value = number.checked_sub(1).and_then(|n| params.get(n)).copied();
+        let value = value.ok_or_else(|| Error::database(format!("no value for parameter {name}")))?;
+        statement.raw_bind_parameter(index, value)?;
+        highest = highest.max(number);
+    }
+    if highest == params.len() {
+        Ok(())
+    } else {
+        Err(Error::database(format!("{} values for {highest} parameters", params.len())))
+    }
+}

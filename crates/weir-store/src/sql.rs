@@ -1,0 +1,6 @@
+//! The schema: numbered migrations, embedded in the binary.
+
+use crate::db::migrate::Migration;
+
+/// Every migration, in order. One that was released never changes; a new one is appended.
+pub(crate) const MIGRATIONS: &[Migration] = &[];
