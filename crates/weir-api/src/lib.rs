@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod id;
+pub mod kind;
 mod lenient;
 pub mod runner;
 mod secret;
@@ -12,6 +13,9 @@ pub mod time;
 mod word;
 
 pub use access::{AccessLevel, TokenScope, Visibility};
+pub use kind::{
+    FeatureAccess, GitStrategy, NamespaceKind, RunnerAccessLevel, RunnerType, UserState, VariableType,
+};
 pub use secret::Secret;
 pub use status::{FailureReason, JobStatus, PipelineSource};
 pub use time::Timestamp;
