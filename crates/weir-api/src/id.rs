@@ -48,4 +48,10 @@ ids! {
     RunnerManagerId,
     /// A stored artifact file.
     ArtifactId,
+    /// A CI/CD variable of a project, a group or the instance.
+    VariableId,
+    /// A distinct set of job tags.
+    TagSetId,
+    /// A ref update whose pipelines are to be created.
+    PushId,
 }

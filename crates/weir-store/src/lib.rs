@@ -10,13 +10,28 @@
 //!   `CAST($1 AS BIGINT)`. `sum` of a `BIGINT` needs `CAST(sum(x) AS BIGINT)`.
 //! - The only hooks are [`Tx::for_update`], [`Tx::for_update_skip_locked`] and [`Tx::notify`].
 
+mod bulk;
+mod columns;
 pub mod db;
 pub mod error;
+mod filter;
+pub mod groups;
+pub mod members;
+pub mod namespaces;
+pub mod object_deletions;
+mod page;
+pub mod projects;
+pub mod protected_refs;
+pub mod pushes;
+pub mod settings;
 mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tokens;
+pub mod users;
 
 pub use db::{
     DatabaseUrl, Db, Durability, Engine, FromValue, Options, Row, ToValue, Tx, Value, placeholders,
 };
 pub use error::{Error, Result};
+pub use page::{Page, Sort};

@@ -3,4 +3,5 @@
 use crate::db::migrate::Migration;
 
 /// Every migration, in order. One that was released never changes; a new one is appended.
-pub(crate) const MIGRATIONS: &[Migration] = &[];
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration { file: "0001_init.sql", sql: include_str!("sql/0001_init.sql") }];

@@ -4,7 +4,11 @@ use std::error::Error as StdError;
 
 use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use weir_api::{FailureReason, JobStatus, PipelineSource, Timestamp, id};
+use weir_api::status::{Accessibility, ArtifactFileType, ArtifactFormat};
+use weir_api::{
+    AccessLevel, FailureReason, FeatureAccess, JobStatus, NamespaceKind, PipelineSource, RunnerAccessLevel,
+    RunnerType, Timestamp, UserState, VariableType, Visibility, id,
+};
 
 use crate::error::{Error, Result};
 
@@ -130,7 +134,10 @@ ids!(
     StageId,
     RunnerId,
     RunnerManagerId,
-    ArtifactId
+    ArtifactId,
+    VariableId,
+    TagSetId,
+    PushId
 );
 
 macro_rules! vocabularies {
@@ -149,7 +156,34 @@ macro_rules! vocabularies {
     )*};
 }
 
-vocabularies!(JobStatus, PipelineSource, FailureReason);
+vocabularies!(
+    Accessibility,
+    ArtifactFileType,
+    ArtifactFormat,
+    FailureReason,
+    FeatureAccess,
+    JobStatus,
+    NamespaceKind,
+    PipelineSource,
+    RunnerAccessLevel,
+    RunnerType,
+    UserState,
+    VariableType,
+    Visibility
+);
+
+impl ToValue for AccessLevel {
+    fn to_value(&self) -> Value<'_> {
+        Value::Integer(self.number())
+    }
+}
+
+impl FromValue<'_> for AccessLevel {
+    fn from_value(value: Value<'_>) -> std::result::Result<Self, String> {
+        let number = i64::from_value(value)?;
+        Self::from_number(number).ok_or_else(|| format!("{number} is no access level"))
+    }
+}
 
 impl ToValue for Timestamp {
     fn to_value(&self) -> Value<'_> {

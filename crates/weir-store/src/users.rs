@@ -1,0 +1,195 @@
+//! Users.
+
+use weir_api::id::UserId;
+use weir_api::{Timestamp, UserState};
+
+use crate::columns::{Columns, all};
+use crate::{Page, Result, Row, ToValue, Tx, bulk, params};
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id; the first user has 1.
+    pub id: UserId,
+    /// Unique, whatever the case.
+    pub username: String,
+    /// The name shown.
+    pub name: String,
+    /// Unique, whatever the case.
+    pub email: String,
+    /// The address that everyone sees.
+    pub public_email: Option<String>,
+    /// Whether it may sign in.
+    pub state: UserState,
+    /// Whether it is an administrator.
+    pub admin: bool,
+    /// Whether it stands for a program.
+    pub bot: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last did something.
+    pub last_activity_at: Option<Timestamp>,
+}
+
+/// A user to be.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Unique, whatever the case.
+    pub username: String,
+    /// The name shown.
+    pub name: String,
+    /// Unique, whatever the case.
+    pub email: String,
+    /// Whether it is an administrator.
+    pub admin: bool,
+    /// Whether it stands for a program.
+    pub bot: bool,
+}
+
+/// Which users to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only the one with this name, whatever the case.
+    pub username: Option<String>,
+    /// Only those whose username, name or e-mail contains it, whatever the case.
+    pub search: Option<String>,
+}
+
+pub(crate) const COLUMNS: &str = "u.id, u.username, u.name, u.email, u.public_email, u.state, u.admin, u.bot, u.created_at, u.last_activity_at";
+
+pub(crate) fn columns(c: &mut Columns<'_>) -> Result<User> {
+    Ok(User {
+        id: c.next()?,
+        username: c.next()?,
+        name: c.next()?,
+        email: c.next()?,
+        public_email: c.next()?,
+        state: c.next()?,
+        admin: c.next()?,
+        bot: c.next()?,
+        created_at: c.next()?,
+        last_activity_at: c.next()?,
+    })
+}
+
+fn read(row: &Row) -> Result<User> {
+    columns(&mut Columns::of(row))
+}
+
+/// Adds a user; [`Error::Conflict`](crate::Error::Conflict) if its username or e-mail is taken. Its namespace is
+/// [`namespaces::insert_user`](crate::namespaces::insert_user).
+pub fn insert(tx: &mut Tx<'_>, new: &NewUser, now: Timestamp) -> Result<User> {
+    let row = tx.query_one(
+        &format!(
+            "INSERT INTO users AS u (username, name, email, state, admin, bot, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {COLUMNS}"
+        ),
+        params![new.username, new.name, new.email, UserState::Active, new.admin, new.bot, now],
+    )?;
+    read(&row)
+}
+
+/// The user with an id.
+pub fn find(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>> {
+    let row = tx.query_opt(&format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1"), params![id])?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Those of the ids that exist, in no order.
+pub fn find_all(tx: &mut Tx<'_>, ids: &[UserId]) -> Result<Vec<User>> {
+    let rows = bulk::each_of(tx, ids, |ids| format!("SELECT {COLUMNS} FROM users u WHERE u.id IN ({ids})"))?;
+    all(&rows, read)
+}
+
+/// The user with a name, whatever the case.
+pub fn find_by_username(tx: &mut Tx<'_>, username: &str) -> Result<Option<User>> {
+    let row = tx.query_opt(
+        &format!("SELECT {COLUMNS} FROM users u WHERE lower(u.username) = lower($1)"),
+        params![username],
+    )?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The user with an e-mail address, whatever the case.
+pub fn find_by_email(tx: &mut Tx<'_>, email: &str) -> Result<Option<User>> {
+    let row = tx.query_opt(
+        &format!("SELECT {COLUMNS} FROM users u WHERE lower(u.email) = lower($1)"),
+        params![email],
+    )?;
+    row.as_ref().map(read).transpose()
+}
+
+impl Filter {
+    fn sql(&self) -> &'static str {
+        "($1 = '' OR lower(u.username) = lower($1))
+         AND ($2 = '' OR lower(u.username) LIKE lower($2) OR lower(u.name) LIKE lower($2)
+              OR lower(u.email) LIKE lower($2))"
+    }
+
+    fn values(&self) -> (String, String) {
+        let search = self.search.as_deref().filter(|text| !text.is_empty());
+        (self.username.clone().unwrap_or_default(), search.map(contains).unwrap_or_default())
+    }
+}
+
+/// The pattern of `LIKE` for texts that contain `text`; there is no escape, so its own wildcards match anything.
+pub(crate) fn contains(text: &str) -> String {
+    format!("%{text}%")
+}
+
+/// Users, the newest first.
+pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<User>> {
+    let (username, search) = filter.values();
+    let rows = tx.query(
+        &format!(
+            "SELECT {COLUMNS} FROM users u WHERE {} ORDER BY u.id DESC LIMIT $3 OFFSET $4",
+            filter.sql()
+        ),
+        params![username, search, page.limit, page.offset],
+    )?;
+    all(&rows, read)
+}
+
+/// How many users [`list`] has.
+pub fn count(tx: &mut Tx<'_>, filter: &Filter) -> Result<i64> {
+    let (username, search) = filter.values();
+    tx.query_one(&format!("SELECT count(*) FROM users u WHERE {}", filter.sql()), params![username, search])?
+        .get(0)
+}
+
+/// Writes name, e-mail addresses, state and `admin`.
+pub fn update(tx: &mut Tx<'_>, user: &User) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET name = $2, email = $3, public_email = $4, state = $5, admin = $6 WHERE id = $1",
+        params![user.id, user.name, user.email, user.public_email, user.state, user.admin],
+    )?;
+    Ok(())
+}
+
+/// Notes that the user did something; written at most once in five minutes.
+pub fn active(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET last_activity_at = $2
+         WHERE id = $1 AND (last_activity_at IS NULL OR last_activity_at < $3)",
+        params![id, now, now.plus_secs(-300)],
+    )?;
+    Ok(())
+}
+
+/// Deletes a user with all that is its own; `false` if there is none.
+pub fn delete(tx: &mut Tx<'_>, id: UserId) -> Result<bool> {
+    Ok(tx.execute("DELETE FROM users WHERE id = $1", params![id])? == 1)
+}
+
+/// The hash of the user's password, if it has one.
+pub fn password_hash(tx: &mut Tx<'_>, id: UserId) -> Result<Option<String>> {
+    let row = tx.query_opt("SELECT password_hash FROM users WHERE id = $1", params![id])?;
+    row.map_or(Ok(None), |row| row.get(0))
+}
+
+/// Sets or removes the hash of the user's password.
+pub fn set_password_hash(tx: &mut Tx<'_>, id: UserId, hash: Option<&str>) -> Result<()> {
+    let hash: &dyn ToValue = &hash;
+    tx.execute("UPDATE users SET password_hash = $2 WHERE id = $1", &[&id, hash])?;
+    Ok(())
+}
