@@ -2,9 +2,15 @@
 //!
 //! The compiler does no I/O: it asks for what it needs ([`Step::Need`]) and the caller answers.
 
+pub mod compile;
+pub mod context;
+pub mod diagnostic;
 pub mod expr;
 pub mod limits;
 pub mod plan;
 pub mod regexp;
 
+pub use compile::{Answer, Compilation, Compiled, Refusal, Request, Step};
+pub use context::{Context, ContextVariable, Level};
+pub use diagnostic::{Diagnostic, Label, Severity, SourceFile, Sources};
 pub use plan::Plan;
