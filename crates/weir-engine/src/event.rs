@@ -1,11 +1,12 @@
 //! Everything that can happen to a pipeline.
 
 use weir_api::{FailureReason, JobStatus};
+use weir_compiler::plan::Strategy;
 
 use crate::state::JobIndex;
 
 /// What happened, or what someone asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The pipeline was stored: decide its first jobs.
     Created,
@@ -65,6 +66,22 @@ pub enum Event {
     Erase {
         /// The job.
         job: JobIndex,
+    },
+    /// The downstream pipeline of a pending bridge was created.
+    DownstreamCreated {
+        /// The bridge.
+        job: JobIndex,
+        /// `trigger:strategy`; without one the bridge is done.
+        strategy: Option<Strategy>,
+    },
+    /// The downstream pipeline of a bridge with a strategy has a new status.
+    DownstreamStatus {
+        /// The bridge.
+        job: JobIndex,
+        /// The downstream pipeline's status.
+        status: JobStatus,
+        /// `trigger:strategy`.
+        strategy: Strategy,
     },
     /// The raw `enqueue` transition, without the side effects of play. For the conformance cases.
     Enqueue {

@@ -1,11 +1,27 @@
 //! The pipeline state machine: state, event and time in; changes and effects out.
 //!
-//! Pure: no clock, no database. The server, local runs and simulation use the same code.
+//! Pure: no clock, no database. The server, local runs and simulation use the same code. [`create`] makes the
+//! state of a new pipeline from its plan, [`apply`] is the only way to change it, and the other modules are
+//! the decisions around it: who may run what, until when, and with which payload.
 
+mod apply;
+mod cancel;
+pub mod create;
+mod delayed;
+mod downstream;
 pub mod effect;
 pub mod event;
+pub mod limits;
+pub mod manual;
+mod process;
+pub mod retry;
 pub mod state;
+pub mod status;
+mod step;
+pub mod timeout;
 
+pub use apply::apply;
+pub use create::create;
 pub use effect::{Changes, Effect};
 pub use event::{Event, Outcome, Refused};
 pub use state::{JobIndex, JobState, PipelineState, StageState};

@@ -41,6 +41,7 @@ pub struct StageState {
 
 /// One job or bridge row.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and a column of its own")]
 pub struct JobState {
     /// Full name; rows of one name are attempts of one job.
     pub name: String,

@@ -1,0 +1,44 @@
+//! Bridges: a job that starts another pipeline and may follow it.
+//!
+//! Sources: `app/models/ci/bridge.rb`, `app/services/ci/pipeline_bridge_status_service.rb`.
+
+use weir_api::JobStatus::{self, Canceled, Failed, Manual, Pending, Running, Skipped, Success};
+use weir_compiler::plan::Strategy;
+
+use crate::event::Refused;
+use crate::state::JobIndex;
+use crate::step::Step;
+
+/// The downstream pipeline exists: the bridge follows it, or is done.
+pub(crate) fn created(step: &mut Step<'_>, job: JobIndex, strategy: Option<Strategy>) -> Result<(), Refused> {
+    let row = step.find(job)?;
+    if !row.bridge || row.status != Pending {
+        return Err(Refused::Status(row.status));
+    }
+    step.transition(job, Running);
+    if strategy.is_none() {
+        step.transition(job, Success);
+    }
+    Ok(())
+}
+
+/// The downstream pipeline has a new status. A bridge follows from wherever it is: its downstream may be
+/// retried after its end.
+pub(crate) fn changed(
+    step: &mut Step<'_>,
+    job: JobIndex,
+    downstream: JobStatus,
+    strategy: Strategy,
+) -> Result<(), Refused> {
+    let row = step.find(job)?;
+    if !row.bridge {
+        return Err(Refused::Status(row.status));
+    }
+    let to = match (downstream, strategy) {
+        (Skipped, Strategy::Depend) => Failed,
+        (Success | Failed | Canceled, _) | (Skipped | Manual, Strategy::Mirror) => downstream,
+        _ => return Ok(()),
+    };
+    step.transition(job, to);
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Every bound on what a user, a runner or a pipeline file can make the engine do.
+
+/// The greatest exit code that is stored; greater ones are stored as this, negative ones as 0.
+pub const EXIT_CODE: i32 = 32_767;
+
+/// Automatic retries of a job that the scheduler, not its script, failed.
+pub const SCHEDULER_RETRIES: u8 = 2;

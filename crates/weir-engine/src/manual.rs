@@ -1,0 +1,82 @@
+//! Jobs that a person starts, and the skipped jobs that get another chance with them.
+//!
+//! Sources: `app/services/ci/play_build_service.rb`, `app/services/ci/enqueue_job_service.rb`,
+//! `app/services/ci/reset_skipped_jobs_service.rb`.
+
+use std::collections::{HashMap, HashSet};
+
+use weir_api::JobStatus::{Created, Manual, Scheduled, Skipped};
+use weir_compiler::plan::When;
+
+use crate::event::Refused;
+use crate::retry;
+use crate::state::{JobIndex, JobState};
+use crate::step::Step;
+
+/// Whether the job is one that a person starts.
+pub(crate) const fn is_actionable(job: &JobState) -> bool {
+    matches!(job.when, When::Manual | When::Delayed)
+}
+
+/// Whether [`crate::Event::Play`] is allowed.
+pub fn is_playable(job: &JobState) -> bool {
+    if job.bridge {
+        return job.status == Manual;
+    }
+    is_actionable(job) && (matches!(job.status, Manual | Scheduled) || retry::is_retryable(job))
+}
+
+/// Starts a manual or delayed job; one that has ended is retried.
+pub(crate) fn play(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
+    let row = step.find(job)?;
+    if !is_playable(row) {
+        return Err(Refused::NotPlayable);
+    }
+    if matches!(row.status, Manual | Scheduled) {
+        step.enqueue(job);
+        reset_skipped_dependents(step, job);
+    } else {
+        retry::retry_one(step, job);
+    }
+    Ok(())
+}
+
+/// The bare transition.
+pub(crate) fn enqueue(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
+    match step.find(job)?.status {
+        Created | Skipped | Manual | Scheduled => step.enqueue(job),
+        status => return Err(Refused::Status(status)),
+    }
+    Ok(())
+}
+
+/// Skipped jobs that depend on `job`, by needs in its own stage or by coming in a later one, are created again
+/// and wait for their turn.
+pub(crate) fn reset_skipped_dependents(step: &mut Step<'_>, job: JobIndex) {
+    let state = step.state();
+    let JobState { stage, name, .. } = state.job(job);
+    let mut needed_by: HashMap<&str, Vec<&JobState>> = HashMap::new();
+    for (_, row) in state.latest().filter(|(_, row)| row.stage == *stage) {
+        for needed in row.needs.as_deref().unwrap_or_default() {
+            needed_by.entry(needed).or_default().push(row);
+        }
+    }
+    let mut dependents = HashSet::from([name.as_str()]);
+    let mut next = vec![name.as_str()];
+    while let Some(name) = next.pop() {
+        for row in needed_by.remove(name).unwrap_or_default() {
+            if dependents.insert(&row.name) {
+                next.push(&row.name);
+            }
+        }
+    }
+    let skipped: Vec<JobIndex> = state
+        .latest()
+        .filter(|(_, row)| row.status == Skipped)
+        .filter(|(_, row)| row.stage > *stage || dependents.contains(row.name.as_str()))
+        .map(|(index, _)| index)
+        .collect();
+    for index in skipped {
+        step.transition(index, Created);
+    }
+}

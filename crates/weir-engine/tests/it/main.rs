@@ -1,0 +1,5 @@
+//! The engine as its users see it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod processing;
+mod scenario;
