@@ -6,9 +6,11 @@ pub mod compile;
 pub mod context;
 pub mod diagnostic;
 pub mod expr;
+pub mod fnmatch;
 pub mod limits;
 pub mod plan;
 pub mod regexp;
+pub mod vars;
 
 pub use compile::{Answer, Compilation, Compiled, Refusal, Request, Step};
 pub use context::{Context, ContextVariable, Level};
