@@ -9,7 +9,7 @@ pub use scope::{Level, StoredVariable, Variables, applicable, environment_scope_
 use crate::plan;
 
 /// One variable, as expressions see it and as the runner gets it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "the runner's protocol has these four flags")]
 pub struct Variable {
     /// The name.
@@ -25,6 +25,20 @@ pub struct Variable {
     pub masked: bool,
     /// Whether references in the value stay as they are.
     pub raw: bool,
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = if self.public { self.value.as_deref() } else { Some("[hidden]") };
+        f.debug_struct("Variable")
+            .field("key", &self.key)
+            .field("value", &value)
+            .field("public", &self.public)
+            .field("file", &self.file)
+            .field("masked", &self.masked)
+            .field("raw", &self.raw)
+            .finish()
+    }
 }
 
 impl Variable {
@@ -57,5 +71,16 @@ impl Variable {
 impl From<&plan::Variable> for Variable {
     fn from(variable: &plan::Variable) -> Self {
         Self { raw: variable.raw, ..Self::public(&variable.key, &variable.value) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_what_is_not_public() {
+        assert!(!format!("{:?}", Variable::secret("TOKEN", "glpat-1")).contains("glpat-1"));
+        assert!(format!("{:?}", Variable::public("CI", "true")).contains("true"));
     }
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 pub enum Level {
     /// What exists once the job runs, like `CI_JOB_ID` and `CI_JOB_TOKEN`, and its id tokens.
     Started,
-    /// The job's, the project's and the pipeline's predefined variables.
+    /// The job's predefined variables, which its rules see and `include` and `workflow` do not.
+    Job,
+    /// The predefined variables of server, project, pipeline and commit, which everything sees.
     Predefined,
     /// The runner that took the job.
     Runner,
@@ -158,6 +160,7 @@ mod tests {
     fn stronger_levels_win_whatever_the_order_of_insertion() {
         let weak_to_strong = [
             Level::Started,
+            Level::Job,
             Level::Predefined,
             Level::Runner,
             Level::Deployment,
