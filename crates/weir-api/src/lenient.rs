@@ -27,3 +27,13 @@ where
         TextOrNumber::Number(number) => number.to_string(),
     }))
 }
+
+/// Reads `null` as `Some(None)`, so that it differs from a missing member.
+#[expect(clippy::option_option, reason = "missing, null and present are three things here")]
+pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,4 @@
+//! The wire types against GitLab's shapes.
+
+mod older;
+mod shapes;
