@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 pub use tx::{Engine, Tx};
 pub use value::{FromValue, Row, ToValue, Value, placeholders};
 
@@ -21,7 +23,8 @@ use crate::sql::MIGRATIONS;
 pub enum DatabaseUrl {
     /// A file, made when it is not there.
     Sqlite(PathBuf),
-    /// A server.
+    /// A server. With `sslmode=require` the connection is encrypted and the server's certificate verified;
+    /// without it, it is plain.
     Postgres(Box<tokio_postgres::Config>),
 }
 
@@ -33,8 +36,8 @@ impl FromStr for DatabaseUrl {
             |what: &str, problem: String| Error::Url { what: what.to_owned(), kind: "database URL", problem };
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            if path.is_empty() {
-                return Err(problem(text, "the path of the file is missing".to_owned()));
+            if path.is_empty() || path.starts_with(':') {
+                return Err(problem(text, "the path of a file is missing".to_owned()));
             }
             return Ok(Self::Sqlite(path.into()));
         }
@@ -74,13 +77,27 @@ impl Default for Options {
     }
 }
 
+/// A reason to look again, from [`Db::listen`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wake {
+    /// A transaction that said this has committed.
+    Notified {
+        /// Where it was said.
+        channel: String,
+        /// What was said.
+        payload: String,
+    },
+    /// Listening began, or began again: what was said before is unknown, so look at everything.
+    Missed,
+}
+
 /// An open database. Clones share it.
 #[derive(Clone)]
 pub struct Db(Arc<Kind>);
 
 enum Kind {
     Sqlite(sqlite::Sqlite),
-    Postgres(postgres::Postgres),
+    Postgres(Box<postgres::Postgres>),
 }
 
 impl Db {
@@ -94,7 +111,7 @@ impl Db {
         let kind = match url {
             DatabaseUrl::Sqlite(path) => Kind::Sqlite(sqlite::Sqlite::open(path, options, MIGRATIONS)?),
             DatabaseUrl::Postgres(config) => {
-                Kind::Postgres(postgres::Postgres::open(config, options, MIGRATIONS).await?)
+                Kind::Postgres(Box::new(postgres::Postgres::open(config, options, MIGRATIONS).await?))
             }
         };
         Ok(Self(Arc::new(kind)))
@@ -131,6 +148,18 @@ impl Db {
         match &*self.0 {
             Kind::Sqlite(sqlite) => sqlite.read(f),
             Kind::Postgres(postgres) => postgres.read(f).await,
+        }
+    }
+
+    /// What other servers say with [`Tx::notify`] on `channels`, from now on. Never ends, and says nothing on
+    /// SQLite, where there is only one server. Must be called in a tokio runtime.
+    pub fn listen(&self, channels: &[&str]) -> BoxStream<'static, Wake> {
+        match &*self.0 {
+            Kind::Sqlite(_) => futures_util::stream::pending().boxed(),
+            Kind::Postgres(postgres) => {
+                let mut wakes = postgres.listen(channels);
+                futures_util::stream::poll_fn(move |context| wakes.poll_recv(context)).boxed()
+            }
         }
     }
 

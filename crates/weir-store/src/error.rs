@@ -53,6 +53,30 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// There is no object of this key.
+    #[error("there is no object {key}")]
+    NoObject {
+        /// The key.
+        key: String,
+    },
+    /// An upload was larger than allowed.
+    #[error("the upload is larger than {limit} bytes")]
+    TooLarge {
+        /// In bytes.
+        limit: u64,
+    },
+    /// The stream to be stored failed.
+    #[error("the upload broke off: {0}")]
+    Body(Arc<dyn std::error::Error + Send + Sync>),
+    /// The object store failed.
+    #[error("object store: {message}")]
+    Objects {
+        /// Its message.
+        message: String,
+        /// Its error.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// The schema does not fit this program.
     #[error("{0}")]
     Schema(String),
@@ -72,6 +96,10 @@ pub enum Error {
 impl Error {
     pub(crate) fn database(message: impl Into<String>) -> Self {
         Self::Database { message: message.into(), transient: false, source: None }
+    }
+
+    pub(crate) fn file(error: std::io::Error) -> Self {
+        Self::Objects { message: error.to_string(), source: Arc::new(error) }
     }
 
     /// Whether running the transaction again may succeed.

@@ -13,16 +13,19 @@
 mod bulk;
 mod columns;
 pub mod db;
+pub mod digest;
 pub mod error;
 mod filter;
 pub mod groups;
 pub mod members;
 pub mod namespaces;
 pub mod object_deletions;
+pub mod objects;
 mod page;
 pub mod projects;
 pub mod protected_refs;
 pub mod pushes;
+pub mod secrets;
 pub mod settings;
 mod sql;
 #[cfg(feature = "testing")]
@@ -34,4 +37,6 @@ pub use db::{
     DatabaseUrl, Db, Durability, Engine, FromValue, Options, Row, ToValue, Tx, Value, placeholders,
 };
 pub use error::{Error, Result};
+pub use objects::{Objects, ObjectsUrl};
 pub use page::{Page, Sort};
+pub use secrets::{Keyring, Secret, TokenDigest, TokenKind};

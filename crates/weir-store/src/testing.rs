@@ -9,10 +9,15 @@ use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, Result};
-use crate::{Db, Engine};
+use crate::{Db, Engine, ObjectsUrl};
 
 /// Holds the URL of the PostgreSQL server to test on.
 pub const POSTGRES_VARIABLE: &str = "WEIR_TEST_POSTGRES";
+/// Holds the URL of the S3 endpoint to test on.
+pub const S3_VARIABLE: &str = "WEIR_TEST_S3";
+
+/// The bucket to test in.
+const BUCKET: &str = "weir-test";
 
 /// The database in which each test has its schema. Its texts are ordered as SQLite orders them.
 const DATABASE: &str = "weir_test";
@@ -105,8 +110,23 @@ fn unique(prefix: &str) -> String {
     format!("{prefix}_{}_{nanos}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A prefix of its own in the bucket `weir-test` of the endpoint that `WEIR_TEST_S3` names, with the keys from
+/// `AWS_*`; `None` if it names none.
+pub fn s3() -> Option<ObjectsUrl> {
+    Some(ObjectsUrl::S3 {
+        bucket: BUCKET.to_owned(),
+        prefix: unique("test"),
+        endpoint: Some(std::env::var(S3_VARIABLE).ok()?),
+        region: Some("us-east-1".to_owned()),
+        allow_http: true,
+    })
+}
+
 /// Runs `case` on a fresh database of `engine`; says so if there is none. What a failed case leaves on
 /// PostgreSQL stays there to be looked at.
+///
+/// # Panics
+/// When the database cannot be made or opened, and when the case does.
 #[expect(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test's frame")]
 pub async fn on_fresh<F: Future<Output = ()>>(engine: Engine, case: impl FnOnce(Db) -> F) {
     let Some(fresh) = Fresh::on(engine).await.unwrap() else {

@@ -1,6 +1,7 @@
 //! Brings the schema up to date when a database is opened.
 
 use super::tx::{Engine, Tx};
+use crate::digest::{hex, sha256};
 use crate::error::{Error, Result};
 use crate::params;
 
@@ -68,6 +69,5 @@ fn dialect(sql: &str, engine: Engine) -> String {
 }
 
 fn checksum(sql: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sql.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha256(sql.as_bytes()))
 }

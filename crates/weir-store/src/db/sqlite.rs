@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
@@ -19,8 +20,14 @@ use crate::error::{Error, Result};
 const GROUP_WRITES: usize = 256;
 /// No further write joins a group that is open for so long.
 const GROUP_TIME: Duration = Duration::from_millis(5);
-/// Idle connections that are kept for readers.
-const IDLE_READERS: usize = 8;
+/// Idle connections that are kept for readers; each may hold 2 MiB of pages.
+const IDLE_READERS: usize = 4;
+/// Whenever the log has grown by so many pages (4 MiB), the checkpointer copies it into the database.
+const CHECKPOINT_PAGES: i32 = 1_000;
+/// A page's size in bytes.
+const PAGE: i32 = 4096;
+/// The writer itself does it at so many pages (64 MiB), so that the log begins anew even under steady load.
+const LONGEST_LOG: i32 = 16_000;
 /// Prepared statements kept by each connection.
 const STATEMENTS: usize = 512;
 
@@ -33,7 +40,7 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     pub(super) fn open(path: &Path, options: &Options, migrations: &[Migration]) -> Result<Self> {
-        let connection = connect(path, OpenFlags::default())?;
+        let mut connection = connect(path, OpenFlags::default())?;
         // FULL flushes the log at each commit; with NORMAL the last commits before a power cut may be lost.
         let synchronous = match options.durability {
             Durability::Full => "FULL",
@@ -41,12 +48,15 @@ impl Sqlite {
         };
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "journal_size_limit", LONGEST_LOG * PAGE)?;
         in_transaction(&connection, "BEGIN IMMEDIATE", |tx| migrate(tx, migrations))?;
+        let (grown, checkpoints) = mpsc::sync_channel(1);
+        watch_log(&mut connection, grown)?;
+        let checkpointer = connect(path, OpenFlags::default())?;
+        checkpointer.pragma_update(None, "synchronous", synchronous)?;
         let (writer, writes) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("weir-sqlite".to_owned())
-            .spawn(move || write_all(&connection, &writes))
-            .map_err(|error| Error::database(format!("no thread for the writer: {error}")))?;
+        thread("weir-checkpoint", move || checkpoint_all(&checkpointer, &checkpoints))?;
+        thread("weir-writer", move || write_all(&connection, &writes))?;
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
     }
 
@@ -80,6 +90,45 @@ impl Sqlite {
     }
 }
 
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| Error::database(format!("no thread {name}: {error}")))?;
+    Ok(())
+}
+
+/// Asks for a checkpoint when the writer's log has grown. SQLite would otherwise make the writer do it, while
+/// every write waits for its flushes.
+fn watch_log(writer: &mut Connection, grown: mpsc::SyncSender<()>) -> Result<()> {
+    let mut due = CHECKPOINT_PAGES;
+    writer.wal_hook(Some(move |wal: &mut Wal, pages| {
+        if pages >= LONGEST_LOG {
+            return wal.checkpoint();
+        }
+        if pages < due - CHECKPOINT_PAGES {
+            due = CHECKPOINT_PAGES;
+        }
+        if pages >= due {
+            due = pages + CHECKPOINT_PAGES;
+            // If it is full, a checkpoint is about to begin anyway.
+            let _full = grown.try_send(());
+        }
+        Ok(())
+    }))?;
+    Ok(())
+}
+
+/// Copies the log into the database, without being in anyone's way, until the writer is gone.
+fn checkpoint_all(connection: &Connection, checkpoints: &mpsc::Receiver<()>) {
+    while checkpoints.recv().is_ok() {
+        let passive = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        if let Err(error) = passive {
+            tracing::warn!(%error, "the write-ahead log could not be copied into the database");
+        }
+    }
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
@@ -88,10 +137,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // 2 MiB of pages of its own; the rest comes from the system's cache through the map, which costs no memory
-    // when it is idle.
+    // In KiB. The system caches the rest; memory of one's own would not be given back when idle.
     connection.pragma_update(None, "cache_size", -2048)?;
-    connection.pragma_update(None, "mmap_size", 256 << 20)?;
     Ok(connection)
 }
 
