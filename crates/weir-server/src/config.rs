@@ -44,7 +44,7 @@ impl Config {
             long_poll: Duration::from_secs(50),
             max_artifact_size: 5 << 30,
             max_trace_size: 100 << 20,
-            silent_job_after: Duration::from_secs(30 * 60),
+            silent_job_after: Duration::from_mins(30),
         }
     }
 }

@@ -136,9 +136,7 @@ impl Error {
                 message(S::UNPROCESSABLE_ENTITY, format!("422 Unprocessable Entity - {reason}"))
             }
             Self::Unavailable(reason) => message(S::SERVICE_UNAVAILABLE, (*reason).to_owned()),
-            Self::Internal(_) => {
-                message(S::INTERNAL_SERVER_ERROR, "500 Internal Server Error".to_owned())
-            }
+            Self::Internal(_) => message(S::INTERNAL_SERVER_ERROR, "500 Internal Server Error".to_owned()),
         }
     }
 }
@@ -156,6 +154,18 @@ impl std::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<weir_store::Error> for Error {
+    fn from(error: weir_store::Error) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<weir_store::secrets::SecretError> for Error {
+    fn from(error: weir_store::secrets::SecretError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {

@@ -1,11 +1,11 @@
 //! HTTP: what arrives is parsed and authorised here, handed to one use case of [`crate::app`], and rendered.
 
-pub mod git;
+pub mod entity;
 pub mod health;
+pub mod layer;
 pub mod paginate;
 pub mod params;
 pub mod request;
 pub mod respond;
 pub mod router;
-pub mod runner;
 pub mod v4;

@@ -110,6 +110,13 @@ const fn rule(action: Action) -> Rule {
     Rule { level, outsiders, signed_in }
 }
 
+impl Action {
+    /// Whether someone without credentials is told to sign in, before anything else is looked at.
+    pub const fn needs_sign_in(self) -> bool {
+        rule(self).signed_in
+    }
+}
+
 /// How a caller stands to one project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {

@@ -51,6 +51,21 @@ impl Page {
         (self.page - 1) * self.per_page
     }
 
+    /// The same for a query.
+    pub fn rows(self) -> weir_store::Page {
+        weir_store::Page { limit: self.per_page, offset: self.offset() }
+    }
+
+    /// The same for a query that also tells whether another page follows: one row more.
+    pub fn rows_and_one(self) -> weir_store::Page {
+        weir_store::Page { limit: self.per_page + 1, offset: self.offset() }
+    }
+
+    /// Rows up to the end of this page.
+    pub fn end(self) -> u64 {
+        (self.offset() + self.per_page).unsigned_abs()
+    }
+
     /// The `X-…` and `Link` headers.
     ///
     /// `url` is the request's URL without its query, on the external host. `total` is left out for lists that

@@ -97,6 +97,18 @@ impl Params {
         self.get(key).and_then(Value::as_str)
     }
 
+    /// All parameters as one typed body; a complaint names the first field that does not fit.
+    pub fn typed<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_value(Value::Object(self.0.clone())).map_err(|error| {
+            let text = error.to_string();
+            let complaint = match text.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+                Some((field, _)) => format!("{field} is missing"),
+                None => text,
+            };
+            Error::parameter(complaint)
+        })
+    }
+
     /// Starts reading; complaints are gathered until [`Fields::check`].
     pub fn fields(&self) -> Fields<'_> {
         Fields { map: &self.0, prefix: String::new(), complaints: Vec::new() }
@@ -336,8 +348,11 @@ fn form_pairs(text: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + '_ {
     text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');
         let decode = |half: Option<&[u8]>| {
-            let spaced: Vec<u8> =
-                half.unwrap_or_default().iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            let spaced: Vec<u8> = half
+                .unwrap_or_default()
+                .iter()
+                .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+                .collect();
             percent_encoding::percent_decode(&spaced).collect()
         };
         (decode(halves.next()), decode(halves.next()))

@@ -4,11 +4,16 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
+use axum::response::Response;
+use weir_api::Secret;
 
-use crate::auth::{Caller, token};
+use crate::app::access::{self, Access};
+use crate::auth::{Action, Caller, token};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+use crate::http::paginate::Page;
 use crate::http::params::Params;
+use crate::http::respond;
 
 /// What a handler gets to know of a request.
 #[derive(Debug)]
@@ -28,8 +33,7 @@ pub struct Call {
 impl Call {
     /// An id out of the path.
     pub fn id<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
-        let text = self.params.text(name).unwrap_or_default();
-        text.parse().map_err(|_| Error::parameter(format!("{name} is invalid")))
+        path_id(&self.params, name)
     }
 
     /// A text out of the path.
@@ -37,59 +41,126 @@ impl Call {
         self.params.text(name).unwrap_or_default()
     }
 
-    async fn new(parts: &mut Parts, ctx: &Ctx, body: Option<Body>) -> Result<Self> {
-        let captures = RawPathParams::from_request_parts(parts, &())
-            .await
-            .map_err(|_| Error::parameter("the path is not valid UTF-8"))?;
-        let mut params = Params::default();
-        params.add_form(parts.uri.query().unwrap_or_default().as_bytes())?;
-        if let Some(body) = body {
-            params.add_body(&parts.headers, body).await?;
-        }
-        let credential = token::credential(&parts.headers, &params);
-        for (name, value) in &captures {
-            if value.contains('\0') {
-                return Err(Error::parameter(format!("{name} is invalid")));
-            }
-            params.set(name, value.to_owned());
-        }
-        let sudo = token::sudo(&parts.headers, &params);
-        let caller = token::caller(ctx, credential, &parts.method, parts.uri.path(), sudo).await?;
-        Ok(Self {
-            ctx: ctx.clone(),
-            caller,
-            params,
-            headers: std::mem::take(&mut parts.headers),
-            url: ctx.url(parts.uri.path()),
-        })
+    /// Demands that the caller may do `action` in the project of the path, and finds it.
+    pub async fn project(&self, action: Action) -> Result<Access> {
+        access::project(&self.ctx, &self.caller, self.path("id"), action).await
     }
+
+    /// One page of a counted list.
+    pub fn page<T: serde::Serialize>(&self, page: Page, entities: Vec<T>, total: Option<u64>) -> Response {
+        let more = total.is_some_and(|total| page.end() < total);
+        respond::page(page.headers(&self.url, &self.params, total, more), entities)
+    }
+
+    /// One page of a list that GitLab does not count: `more` says whether another follows.
+    pub fn uncounted_page<T: serde::Serialize>(&self, page: Page, entities: Vec<T>, more: bool) -> Response {
+        respond::page(page.headers(&self.url, &self.params, None, more), entities)
+    }
+}
+
+/// A request without its caller: parameters and headers.
+#[derive(Debug)]
+struct Read {
+    params: Params,
+    /// Before the path captures went over the parameters.
+    credential: Option<token::Credential>,
+    sudo: Option<String>,
+}
+
+async fn read(parts: &mut Parts, body: Option<Body>) -> Result<Read> {
+    let captures = RawPathParams::from_request_parts(parts, &())
+        .await
+        .map_err(|_| Error::parameter("the path is not valid UTF-8"))?;
+    let mut params = Params::default();
+    params.add_form(parts.uri.query().unwrap_or_default().as_bytes())?;
+    if let Some(body) = body {
+        params.add_body(&parts.headers, body).await?;
+    }
+    let credential = token::credential(&parts.headers, &params);
+    let sudo = token::sudo(&parts.headers, &params);
+    for (name, value) in &captures {
+        if value.contains('\0') {
+            return Err(Error::parameter(format!("{name} is invalid")));
+        }
+        params.set(name, value.to_owned());
+    }
+    Ok(Read { params, credential, sudo })
+}
+
+async fn call(mut parts: Parts, ctx: &Ctx, body: Option<Body>) -> Result<Call> {
+    let Read { params, credential, sudo } = read(&mut parts, body).await?;
+    let caller = token::caller(ctx, credential, &parts.method, parts.uri.path(), sudo).await?;
+    let url = ctx.url(parts.uri.path());
+    Ok(Call { ctx: ctx.clone(), caller, params, headers: parts.headers, url })
 }
 
 impl FromRequest<Ctx> for Call {
     type Rejection = Error;
 
     async fn from_request(request: Request, ctx: &Ctx) -> Result<Self> {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let body = (!matches!(parts.method, Method::GET | Method::HEAD)).then_some(body);
-        Self::new(&mut parts, ctx, body).await
+        call(parts, ctx, body).await
     }
 }
 
-/// A call whose body is a stream of its own, not parameters.
+/// A call of the runner protocol: its tokens are not a user's, so nobody is authenticated yet.
 #[derive(Debug)]
-pub struct StreamCall {
-    /// Everything but the body.
-    pub call: Call,
-    /// The body.
-    pub body: Body,
+pub struct RunnerCall {
+    /// The server.
+    pub ctx: Ctx,
+    /// Query, body and path captures.
+    pub params: Params,
+    /// The headers.
+    pub headers: HeaderMap,
 }
 
-impl FromRequest<Ctx> for StreamCall {
+impl RunnerCall {
+    /// An id out of the path.
+    pub fn id<T: std::str::FromStr>(&self, name: &str) -> Result<T> {
+        path_id(&self.params, name)
+    }
+
+    /// The job's or runner's token, from its header or the parameters.
+    pub fn token(&self, header: &str) -> Result<Secret> {
+        let header = self.headers.get(header).and_then(|value| value.to_str().ok());
+        let token = header.filter(|text| !text.is_empty()).or_else(|| self.params.text("token"));
+        token.map(Secret::from).ok_or_else(|| Error::parameter("token is missing"))
+    }
+}
+
+impl FromRequest<Ctx> for RunnerCall {
     type Rejection = Error;
 
     async fn from_request(request: Request, ctx: &Ctx) -> Result<Self> {
         let (mut parts, body) = request.into_parts();
-        let call = Call::new(&mut parts, ctx, None).await?;
+        let body = (!matches!(parts.method, Method::GET | Method::HEAD)).then_some(body);
+        let params = read(&mut parts, body).await?.params;
+        Ok(Self { ctx: ctx.clone(), params, headers: parts.headers })
+    }
+}
+
+/// A call of the runner protocol whose body is a stream of its own, not parameters.
+#[derive(Debug)]
+pub struct RunnerStreamCall {
+    /// Everything but the body.
+    pub call: RunnerCall,
+    /// The body.
+    pub body: Body,
+}
+
+impl FromRequest<Ctx> for RunnerStreamCall {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, ctx: &Ctx) -> Result<Self> {
+        let (mut parts, body) = request.into_parts();
+        let params = read(&mut parts, None).await?.params;
+        let call = RunnerCall { ctx: ctx.clone(), params, headers: parts.headers };
         Ok(Self { call, body })
     }
+}
+
+fn path_id<T: std::str::FromStr>(params: &Params, name: &str) -> Result<T> {
+    let text = params.text(name).unwrap_or_default();
+    text.parse().map_err(|_| Error::parameter(format!("{name} is invalid")))
 }

@@ -1,0 +1,3 @@
+//! From rows to the entities of the API: one place for each, whoever answers with it.
+
+pub mod users;

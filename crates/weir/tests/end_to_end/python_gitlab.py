@@ -1,0 +1,381 @@
+"""The main job through an unmodified python-gitlab, one named check after the other.
+
+Called with the server's URL and a token of `root`; exits with 1 at the first check that fails.
+"""
+
+import io
+import sys
+import time
+import zipfile
+
+import gitlab
+
+URL, TOKEN = sys.argv[1], sys.argv[2]
+
+CONFIG = """
+stages: [build, test, deploy]
+
+compile:
+  stage: build
+  script:
+    - echo "compiling $CI_COMMIT_SHORT_SHA"
+    - mkdir -p out/deep
+    - cat source.txt > out/binary
+    - printf 'deep' > out/deep/file.txt
+  artifacts:
+    paths: [out/]
+
+check:
+  stage: test
+  script:
+    - test "$(cat out/binary)" = "the source"
+    - echo "checked by $GITLAB_USER_LOGIN"
+
+flaky:
+  stage: test
+  needs: []
+  allow_failure: true
+  script:
+    - echo "about to fail"
+    - exit 7
+
+approve:
+  stage: deploy
+  when: manual
+  script:
+    - echo "approved with $ANSWER"
+
+sleeper:
+  stage: deploy
+  needs: []
+  when: manual
+  script:
+    - echo "sleeping"
+    - sleep 600
+"""
+
+checks = []
+
+
+def check(test):
+    checks.append(test)
+    return test
+
+
+def wait(reload, done, what, seconds=60):
+    """Polls until `done`, as python-gitlab's users do."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        it = reload()
+        if done(it):
+            return it
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not happen; last seen: {it.attributes}")
+
+
+class State:
+    """What one check leaves for the next."""
+
+
+@check
+def signs_in(gl, s):
+    gl.auth()
+    assert gl.user.username == "root", gl.user.attributes
+    version, _ = gl.version()
+    assert int(version.split(".")[0]) >= 16, version
+
+
+@check
+def refuses_a_wrong_token(gl, s):
+    try:
+        gitlab.Gitlab(URL, private_token="glpat-wrong").auth()
+    except gitlab.GitlabAuthenticationError as error:
+        assert error.response_code == 401
+        assert error.error_message == "401 Unauthorized", error.error_message
+    else:
+        raise AssertionError("a wrong token was accepted")
+
+
+@check
+def makes_a_group_and_a_project(gl, s):
+    group = gl.groups.create({"name": "Team", "path": "team"})
+    sub = gl.groups.create({"name": "Sub", "path": "sub", "parent_id": group.id})
+    s.project = gl.projects.create({"name": "main-job", "namespace_id": sub.id})
+    assert s.project.path_with_namespace == "team/sub/main-job"
+    assert s.project.visibility == "private"
+    assert gl.projects.get("team/sub/main-job").id == s.project.id
+    assert s.project.id in [p.id for p in gl.projects.list(iterator=True)]
+
+
+@check
+def commits_sources_then_the_configuration(gl, s):
+    commit = s.project.commits.create(
+        {
+            "branch": "main",
+            "commit_message": "Add the source [skip ci]",
+            "actions": [{"action": "create", "file_path": "source.txt", "content": "the source"}],
+        }
+    )
+    assert len(commit.id) == 40
+    skipped = s.project.pipelines.list(get_all=True)
+    assert [p.status for p in skipped] == ["skipped"], [p.attributes for p in skipped]
+    s.project.files.create(
+        {
+            "file_path": ".gitlab-ci.yml",
+            "branch": "main",
+            "content": CONFIG,
+            "commit_message": "Add the pipeline",
+        }
+    )
+    assert s.project.files.get("source.txt", ref="main").decode() == b"the source"
+    names = [entry["name"] for entry in s.project.repository_tree(get_all=True)]
+    assert sorted(names) == [".gitlab-ci.yml", "source.txt"], names
+
+
+@check
+def waits_for_the_pipeline(gl, s):
+    s.pipeline = s.project.pipelines.list(ref="main", source="push", get_all=False)[0]
+    done = wait(
+        lambda: s.project.pipelines.get(s.pipeline.id),
+        lambda p: p.status in ("success", "failed", "canceled", "skipped", "manual"),
+        "the end of the pipeline",
+    )
+    assert done.status == "success", [(j.name, j.status) for j in done.jobs.list(get_all=True)]
+    assert done.detailed_status["label"] == "passed with warnings", done.detailed_status
+    assert done.user["username"] == "root"
+    assert isinstance(done.duration, int)
+    s.jobs = {job.name: job for job in done.jobs.list(get_all=True)}
+    statuses = {name: job.status for name, job in s.jobs.items()}
+    assert statuses == {
+        "compile": "success",
+        "check": "success",
+        "flaky": "failed",
+        "approve": "manual",
+        "sleeper": "manual",
+    }, statuses
+    assert s.project.pipelines.latest(ref="main").id == s.pipeline.id
+
+
+@check
+def filters_lists(gl, s):
+    failed = s.project.jobs.list(scope=["failed"], get_all=True)
+    assert [job.name for job in failed] == ["flaky"]
+    manual = s.project.pipelines.get(s.pipeline.id).jobs.list(scope="manual", get_all=True)
+    assert sorted(job.name for job in manual) == ["approve", "sleeper"]
+    assert s.project.pipelines.list(status="failed", get_all=True) == []
+    one = s.project.jobs.list(per_page=1, page=2, get_all=False)
+    assert len(one) == 1
+    ids = [job.id for job in s.project.jobs.list(per_page=2, iterator=True)]
+    assert len(ids) == 5 and ids == sorted(ids, reverse=True), ids
+    try:
+        s.project.jobs.list(scope=["bogus"], get_all=True)
+    except gitlab.GitlabListError as error:
+        assert error.response_code == 400
+        assert error.error_message == "scope does not have a valid value", error.error_message
+    else:
+        raise AssertionError("a bogus scope was accepted")
+
+
+@check
+def reads_each_trace(gl, s):
+    expected = {
+        "compile": b"compiling " + s.pipeline.sha[:8].encode(),
+        "check": b"checked by root",
+        "flaky": b"about to fail",
+    }
+    for name, text in expected.items():
+        trace = s.project.jobs.get(s.jobs[name].id).trace()
+        assert text in trace, trace
+        assert b"section_start:" in trace, trace
+    assert b"exit code 7" in s.project.jobs.get(s.jobs["flaky"].id).trace() or b"exit status 7" in s.project.jobs.get(
+        s.jobs["flaky"].id
+    ).trace()
+    flaky = s.project.jobs.get(s.jobs["flaky"].id)
+    assert flaky.failure_reason == "script_failure" and flaky.allow_failure is True
+    assert s.project.jobs.get(s.jobs["approve"].id).trace() == b""
+
+
+@check
+def downloads_artifacts_whole_streamed_and_by_path(gl, s):
+    job = s.project.jobs.get(s.jobs["compile"].id)
+    assert job.artifacts_file["filename"] == "artifacts.zip"
+    whole = job.artifacts()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        assert archive.read("out/binary") == b"the source"
+        assert archive.read("out/deep/file.txt") == b"deep"
+    streamed = io.BytesIO()
+    job.artifacts(streamed=True, action=streamed.write)
+    assert streamed.getvalue() == whole
+    assert job.artifact("out/deep/file.txt") == b"deep"
+    assert s.project.artifacts.raw("main", "out/binary", "compile") == b"the source"
+    assert s.project.artifacts.download("main", "compile") == whole
+    for path, status in [("out/nothing", 404), ("../etc/passwd", 400), ("out/../../x", 400)]:
+        try:
+            job.artifact(path)
+        except gitlab.GitlabGetError as error:
+            assert error.response_code == status, (path, error)
+        else:
+            raise AssertionError(f"{path} was served")
+    job.keep_artifacts()
+    assert s.project.jobs.get(job.id).artifacts_expire_at is None
+
+
+@check
+def plays_the_manual_job(gl, s):
+    s.jobs["approve"].play()
+    done = wait(
+        lambda: s.project.jobs.get(s.jobs["approve"].id),
+        lambda job: job.status in ("success", "failed"),
+        "the end of the played job",
+    )
+    assert done.status == "success", done.attributes
+    assert b"approved with" in done.trace()
+    try:
+        s.project.jobs.get(done.id).play()
+        raise AssertionError("a finished job was played")
+    except gitlab.GitlabJobPlayError as error:
+        assert error.response_code == 400
+        assert "Unplayable Job" in str(error.error_message)
+
+
+@check
+def cancels_a_sleeping_job(gl, s):
+    sleeper = s.project.jobs.get(s.jobs["sleeper"].id)
+    sleeper.play()
+    wait(
+        lambda: s.project.jobs.get(sleeper.id),
+        lambda job: b"sleeping" in job.trace(),
+        "the sleeping job's first output",
+    )
+    sleeper.cancel()
+    done = wait(
+        lambda: s.project.jobs.get(sleeper.id),
+        lambda job: job.status == "canceled",
+        "the cancel of the sleeping job",
+        20,
+    )
+    assert done.finished_at is not None
+
+
+@check
+def retries_a_failed_job(gl, s):
+    old = s.project.jobs.get(s.jobs["flaky"].id)
+    new = old.retry()
+    assert new["id"] > old.id and new["name"] == "flaky", new
+    wait(
+        lambda: s.project.jobs.get(new["id"]),
+        lambda job: job.status == "failed",
+        "the end of the retried job",
+    )
+    pipeline = s.project.pipelines.get(s.pipeline.id)
+    latest = [job.id for job in pipeline.jobs.list(get_all=True) if job.name == "flaky"]
+    assert latest == [new["id"]], latest
+    every = pipeline.jobs.list(include_retried=True, get_all=True)
+    assert sorted(job.id for job in every if job.name == "flaky") == [old.id, new["id"]]
+    pipeline.retry()
+    wait(
+        lambda: s.project.pipelines.get(s.pipeline.id),
+        lambda p: p.status in ("success", "failed", "canceled"),
+        "the end of the retried pipeline",
+    )
+
+
+@check
+def creates_a_pipeline_with_variables(gl, s):
+    pipeline = s.project.pipelines.create({"ref": "main", "variables": [{"key": "ANSWER", "value": "42"}]})
+    assert pipeline.source == "api"
+    variables = pipeline.variables.list(get_all=True)
+    assert [(v.key, v.value, v.variable_type) for v in variables] == [("ANSWER", "42", "env_var")]
+    wait(
+        lambda: s.project.pipelines.get(pipeline.id),
+        lambda p: p.status == "success",
+        "the end of the second pipeline",
+    )
+    approve = [job for job in pipeline.jobs.list(get_all=True) if job.name == "approve"][0]
+    approve.play()
+    done = wait(lambda: s.project.jobs.get(approve.id), lambda job: job.status == "success", "the approval")
+    assert b"approved with 42" in done.trace()
+    s.second = pipeline
+
+
+@check
+def refuses_an_unknown_ref(gl, s):
+    try:
+        s.project.pipelines.create({"ref": "no-such-branch"})
+    except gitlab.GitlabCreateError as error:
+        assert error.response_code == 400
+        assert error.error_message == {"base": ["Reference not found"]}, error.error_message
+    else:
+        raise AssertionError("an unknown ref was accepted")
+
+
+@check
+def keeps_a_pipeline_for_a_broken_configuration(gl, s):
+    cases = {
+        "unreadable": "job: [",
+        "no-script": "job:\n  stage: test\n",
+        "cycle": "a: {script: [x], needs: [b]}\nb: {script: [x], needs: [a]}\n",
+        "missing-include": "include: {local: /nothing.yml}\njob: {script: [x]}\n",
+    }
+    for branch, config in cases.items():
+        s.project.commits.create(
+            {
+                "branch": branch,
+                "start_branch": "main",
+                "commit_message": f"Break it: {branch}",
+                "actions": [{"action": "update", "file_path": ".gitlab-ci.yml", "content": config}],
+            }
+        )
+        broken = s.project.pipelines.list(ref=branch, get_all=True)
+        assert len(broken) == 1, branch
+        broken = s.project.pipelines.get(broken[0].id)
+        assert broken.status == "failed" and broken.yaml_errors, broken.attributes
+        try:
+            s.project.pipelines.create({"ref": branch})
+        except gitlab.GitlabCreateError as error:
+            assert error.response_code == 400, error
+        else:
+            raise AssertionError(f"{branch} was accepted")
+
+
+@check
+def erases_a_job(gl, s):
+    job = s.project.jobs.get(s.jobs["compile"].id)
+    job.erase()
+    erased = s.project.jobs.get(job.id)
+    assert erased.erased_at is not None and erased.artifacts == []
+    assert erased.trace() == b""
+    try:
+        erased.artifacts_file
+    except AttributeError:
+        pass
+    else:
+        raise AssertionError("an erased job still shows an archive")
+
+
+@check
+def deletes_the_pipeline(gl, s):
+    s.second.delete()
+    try:
+        s.project.pipelines.get(s.second.id)
+    except gitlab.GitlabGetError as error:
+        assert error.response_code == 404
+        assert error.error_message == "404 Not found", error.error_message
+    else:
+        raise AssertionError("a deleted pipeline was found")
+
+
+def main():
+    gl = gitlab.Gitlab(URL, private_token=TOKEN)
+    state = State()
+    for test in checks:
+        start = time.monotonic()
+        try:
+            test(gl, state)
+        except BaseException:
+            print(f"not ok - {test.__name__}", flush=True)
+            raise
+        print(f"ok - {test.__name__} ({time.monotonic() - start:.2f} s)", flush=True)
+
+
+main()
