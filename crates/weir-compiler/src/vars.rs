@@ -1,6 +1,7 @@
 //! CI/CD variables: what they are, who wins, how references to them expand, and which ones always exist.
 
 mod expand;
+pub mod predefined;
 mod scope;
 
 pub use expand::{ExpandError, Expansion, References, expand, expand_all};
