@@ -6,19 +6,23 @@
 
 mod apply;
 mod cancel;
+pub mod coverage;
 pub mod create;
 mod delayed;
+pub mod dependencies;
 mod downstream;
 pub mod effect;
 pub mod event;
 pub mod limits;
 pub mod manual;
 mod process;
+pub mod queue;
 pub mod retry;
 pub mod state;
 pub mod status;
 mod step;
 pub mod timeout;
+pub mod trace;
 
 pub use apply::apply;
 pub use create::create;

@@ -5,3 +5,12 @@ pub const EXIT_CODE: i32 = 32_767;
 
 /// Automatic retries of a job that the scheduler, not its script, failed.
 pub const SCHEDULER_RETRIES: u8 = 2;
+
+/// Bytes of the name of a section in a trace.
+pub const SECTION_NAME_BYTES: usize = 255;
+
+/// Bytes of the options of a section in a trace.
+pub const SECTION_OPTIONS_BYTES: usize = 1024;
+
+/// Bytes of a line of a trace that are searched for coverage.
+pub const COVERAGE_LINE_BYTES: usize = 65_536;
