@@ -15,6 +15,7 @@ pub mod effect;
 pub mod event;
 pub mod limits;
 pub mod manual;
+pub mod payload;
 mod process;
 pub mod queue;
 pub mod retry;
