@@ -15,6 +15,7 @@ use futures_util::stream::BoxStream;
 pub use tx::{Engine, Tx};
 pub use value::{FromValue, Row, ToValue, Value, placeholders};
 
+use self::migrate::Migration;
 use crate::error::{Error, Result};
 use crate::sql::MIGRATIONS;
 
@@ -108,10 +109,14 @@ impl Db {
 
     /// Like [`open`](Self::open), with settings.
     pub async fn open_with(url: &DatabaseUrl, options: &Options) -> Result<Self> {
+        Self::open_at(url, options, MIGRATIONS).await
+    }
+
+    async fn open_at(url: &DatabaseUrl, options: &Options, migrations: &'static [Migration]) -> Result<Self> {
         let kind = match url {
-            DatabaseUrl::Sqlite(path) => Kind::Sqlite(sqlite::Sqlite::open(path, options, MIGRATIONS)?),
+            DatabaseUrl::Sqlite(path) => Kind::Sqlite(sqlite::Sqlite::open(path, options, migrations)?),
             DatabaseUrl::Postgres(config) => {
-                Kind::Postgres(Box::new(postgres::Postgres::open(config, options, MIGRATIONS).await?))
+                Kind::Postgres(Box::new(postgres::Postgres::open(config, options, migrations).await?))
             }
         };
         Ok(Self(Arc::new(kind)))
@@ -168,6 +173,34 @@ impl Db {
         match &*self.0 {
             Kind::Sqlite(_) => Engine::Sqlite,
             Kind::Postgres(_) => Engine::Postgres,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_databases() {
+        for text in ["sqlite:weir.db", "sqlite://weir.db"] {
+            let url = text.parse::<DatabaseUrl>().unwrap();
+            assert!(matches!(url, DatabaseUrl::Sqlite(path) if path == PathBuf::from("weir.db")));
+        }
+        let url = "postgres://weir:hunter2@db.example.com:5433/ci".parse::<DatabaseUrl>().unwrap();
+        assert!(!format!("{url:?}").contains("hunter2"));
+        let DatabaseUrl::Postgres(config) = url else { panic!("a PostgreSQL URL") };
+        assert_eq!((config.get_user(), config.get_dbname()), (Some("weir"), Some("ci")));
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_without_repeating_a_password() {
+        for text in
+            ["", "sqlite:", "sqlite::memory:", "mysql://x", "weir.db", "postgres://u:hunter2@h/?nonsense=1"]
+        {
+            let error = text.parse::<DatabaseUrl>().unwrap_err();
+            assert!(matches!(error, Error::Url { .. }), "{text}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
 }

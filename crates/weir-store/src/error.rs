@@ -34,6 +34,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A text to be stored holds the character NUL, which PostgreSQL cannot store.
+    #[error("a text holds the character NUL, which cannot be stored")]
+    NulInText,
     /// JSON could not be read or written.
     #[error("stored JSON: {0}")]
     Json(Arc<serde_json::Error>),

@@ -34,7 +34,7 @@ pub mod tokens;
 pub mod users;
 
 pub use db::{
-    DatabaseUrl, Db, Durability, Engine, FromValue, Options, Row, ToValue, Tx, Value, placeholders,
+    DatabaseUrl, Db, Durability, Engine, FromValue, Options, Row, ToValue, Tx, Value, Wake, placeholders,
 };
 pub use error::{Error, Result};
 pub use objects::{Objects, ObjectsUrl};

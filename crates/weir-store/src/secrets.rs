@@ -118,8 +118,7 @@ impl ToValue for TokenDigest {
 
 impl FromValue<'_> for TokenDigest {
     fn from_value(value: Value<'_>) -> Result<Self, String> {
-        let bytes = <&[u8]>::from_value(value)?;
-        bytes.try_into().map(Self).map_err(|_| format!("a digest has 32 bytes, not {}", bytes.len()))
+        <[u8; 32]>::from_value(value).map(Self)
     }
 }
 

@@ -71,3 +71,99 @@ fn dialect(sql: &str, engine: Engine) -> String {
 fn checksum(sql: &str) -> String {
     hex(&sha256(sql.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{Db, Options};
+    use crate::testing::Fresh;
+
+    const WORDS: Migration =
+        Migration { file: "0001_words.sql", sql: "CREATE TABLE words (id {{id}}, word TEXT, raw {{blob}});" };
+    const TWO: &[Migration] = &[
+        WORDS,
+        Migration {
+            file: "0002_uses.sql",
+            sql: "CREATE TABLE uses (word_id BIGINT NOT NULL REFERENCES words (id));\n\
+                  INSERT INTO words (word) VALUES ('from 0002');",
+        },
+    ];
+    const CHANGED: &[Migration] =
+        &[Migration { file: "0001_words.sql", sql: "CREATE TABLE words (id {{id}});" }];
+    const BROKEN: &[Migration] =
+        &[WORDS, Migration { file: "0002_broken.sql", sql: "CREATE TABLE ok (id {{id}}); CREATE TABEL no;" }];
+
+    async fn places() -> Vec<Fresh> {
+        let mut places = Vec::new();
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            places.extend(Fresh::on(engine).await.unwrap());
+        }
+        places
+    }
+
+    async fn open(place: &Fresh, migrations: &'static [Migration]) -> Result<Db> {
+        Db::open_at(&place.url().parse()?, &Options::default(), migrations).await
+    }
+
+    async fn words(db: &Db) -> Result<Vec<(i64, String)>> {
+        db.read(|tx| {
+            let rows = tx.query("SELECT id, word FROM words ORDER BY id", params![])?;
+            rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_applied_once() {
+        for place in places().await {
+            let db = open(&place, &[WORDS]).await.unwrap();
+            db.write(|tx| tx.execute("INSERT INTO words (word) VALUES ('mine')", params![])).await.unwrap();
+            drop(db);
+            for _ in 0..2 {
+                let db = open(&place, TWO).await.unwrap();
+                let expected = [(1, "mine".to_owned()), (2, "from 0002".to_owned())];
+                assert_eq!(words(&db).await.unwrap(), expected);
+            }
+            place.remove().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_migration_is_refused() {
+        for place in places().await {
+            open(&place, &[WORDS]).await.unwrap();
+            let error = open(&place, CHANGED).await.err().unwrap();
+            assert!(matches!(&error, Error::Schema(text) if text.contains("0001_words.sql")), "{error}");
+            place.remove().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newer_database_is_refused() {
+        for place in places().await {
+            open(&place, TWO).await.unwrap();
+            let error = open(&place, &[WORDS]).await.err().unwrap();
+            assert!(matches!(&error, Error::Schema(text) if text.contains("newer version")), "{error}");
+            place.remove().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_fails_leaves_nothing() {
+        for place in places().await {
+            assert!(open(&place, BROKEN).await.is_err());
+            let db = open(&place, TWO).await.unwrap();
+            assert_eq!(words(&db).await.unwrap().len(), 1);
+            place.remove().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn two_servers_can_open_at_once() {
+        for place in places().await {
+            let (one, two) = tokio::join!(open(&place, TWO), open(&place, TWO));
+            assert_eq!(words(&one.unwrap()).await.unwrap(), words(&two.unwrap()).await.unwrap());
+            place.remove().await.unwrap();
+        }
+    }
+}

@@ -29,6 +29,9 @@ const BACKOFF: Duration = Duration::from_millis(5);
 /// How long a caller waits for a connection.
 const WAIT: Duration = Duration::from_secs(30);
 
+/// A connection that has prepared more statements than this forgets them all: texts that hold lists come in
+/// many lengths.
+const STATEMENTS: usize = 1000;
 /// The pause before a lost listener connects again.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// Notifications that wait for a slow receiver before the server has to keep them.
@@ -121,6 +124,9 @@ impl Postgres {
         F: FnOnce(&Session) -> Result<T, E> + Send + 'static,
     {
         let client = self.pool.get().await.map_err(Error::from)?;
+        if client.statement_cache.size() > STATEMENTS {
+            client.statement_cache.clear();
+        }
         let runtime = Handle::current();
         let task =
             tokio::task::spawn_blocking(move || f(&Session { client, runtime, begin: Cell::new(None) }));

@@ -29,7 +29,7 @@ const PAGE: i32 = 4096;
 /// The writer itself does it at so many pages (64 MiB), so that the log begins anew even under steady load.
 const LONGEST_LOG: i32 = 16_000;
 /// Prepared statements kept by each connection.
-const STATEMENTS: usize = 512;
+const STATEMENTS: usize = 256;
 
 /// An open SQLite database.
 pub(super) struct Sqlite {
@@ -56,7 +56,7 @@ impl Sqlite {
         checkpointer.pragma_update(None, "synchronous", synchronous)?;
         let (writer, writes) = mpsc::channel();
         thread("weir-checkpoint", move || checkpoint_all(&checkpointer, &checkpoints))?;
-        thread("weir-writer", move || write_all(&connection, &writes))?;
+        thread("weir-writer", move || write_all(&connection, &writes, GROUP_TIME))?;
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
     }
 
@@ -222,10 +222,10 @@ where
 }
 
 /// The writer: takes what waits, as one transaction with one flush, until nobody can ask any more.
-fn write_all(connection: &Connection, writes: &mpsc::Receiver<Box<dyn Write>>) {
+fn write_all(connection: &Connection, writes: &mpsc::Receiver<Box<dyn Write>>, group_time: Duration) {
     while let Ok(first) = writes.recv() {
         let mut group = Vec::new();
-        let commit = write_group(connection, first, writes, &mut group);
+        let commit = write_group(connection, first, writes, group_time, &mut group);
         if commit.is_err() && !connection.is_autocommit() {
             // A failed rollback leaves a transaction in which the next BEGIN fails and says so.
             if let Err(error) = run(connection, "ROLLBACK") {
@@ -242,6 +242,7 @@ fn write_group(
     connection: &Connection,
     first: Box<dyn Write>,
     writes: &mpsc::Receiver<Box<dyn Write>>,
+    group_time: Duration,
     group: &mut Vec<Box<dyn Write>>,
 ) -> Result<()> {
     group.push(first);
@@ -254,7 +255,7 @@ fn write_group(
             run(connection, "ROLLBACK TO SAVEPOINT one_write")?;
         }
         run(connection, "RELEASE SAVEPOINT one_write")?;
-        if group.len() >= GROUP_WRITES || start.elapsed() >= GROUP_TIME {
+        if group.len() >= GROUP_WRITES || start.elapsed() >= group_time {
             break;
         }
         match writes.try_recv() {
@@ -301,5 +302,134 @@ fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value<'_>]) -> Result
         Ok(())
     } else {
         Err(Error::database(format!("{} values for {highest} parameters", params.len())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::params;
+
+    /// A writer that is not running yet, so that a test decides what waits for it.
+    struct Writer {
+        connection: Connection,
+        commits: Arc<AtomicUsize>,
+        sender: mpsc::Sender<Box<dyn Write>>,
+        writes: mpsc::Receiver<Box<dyn Write>>,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Writer {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let mut connection = connect(&directory.path().join("weir.db"), OpenFlags::default()).unwrap();
+            connection
+                .execute_batch(
+                    "PRAGMA journal_mode = WAL;
+                     CREATE TABLE words (word TEXT PRIMARY KEY);
+                     CREATE TABLE uses (word TEXT REFERENCES words (word) DEFERRABLE INITIALLY DEFERRED)",
+                )
+                .unwrap();
+            let commits = Arc::new(AtomicUsize::new(0));
+            let counter = commits.clone();
+            let count = move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+                false
+            };
+            connection.commit_hook(Some(count)).unwrap();
+            let (sender, writes) = mpsc::channel();
+            Self { connection, commits, sender, writes, _directory: directory }
+        }
+
+        fn enqueue(
+            &self,
+            f: impl Fn(&mut Tx<'_>) -> Result<()> + Send + 'static,
+        ) -> oneshot::Receiver<Result<()>> {
+            let (reply, answer) = oneshot::channel();
+            self.sender.send(Box::new(Waiting { f, result: None, reply })).unwrap();
+            answer
+        }
+
+        /// Runs all that was enqueued; the words that are there then, and the number of commits.
+        fn run(self) -> (Vec<String>, usize) {
+            drop(self.sender);
+            write_all(&self.connection, &self.writes, Duration::MAX);
+            let mut words = self.connection.prepare("SELECT word FROM words ORDER BY word").unwrap();
+            let words = words.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            (words, self.commits.load(Ordering::Relaxed))
+        }
+    }
+
+    fn add(tx: &mut Tx<'_>, word: &str) -> Result<()> {
+        tx.execute("INSERT INTO words (word) VALUES ($1)", params![word])?;
+        Ok(())
+    }
+
+    #[test]
+    fn writes_that_wait_share_one_commit_and_a_failed_one_is_left_out() {
+        let writer = Writer::new();
+        let one = writer.enqueue(|tx| add(tx, "one"));
+        let refused = writer.enqueue(|tx| {
+            add(tx, "refused")?;
+            Err(Error::NoRow)
+        });
+        let conflict = writer.enqueue(|tx| {
+            add(tx, "conflict")?;
+            add(tx, "one")
+        });
+        let panicked = writer.enqueue(|tx| {
+            add(tx, "panicked")?;
+            panic!("no such luck")
+        });
+        let two = writer.enqueue(|tx| add(tx, "two"));
+        assert_eq!(writer.run(), (vec!["one".to_owned(), "two".to_owned()], 1));
+        assert!(one.blocking_recv().unwrap().is_ok());
+        assert!(matches!(refused.blocking_recv().unwrap(), Err(Error::NoRow)));
+        assert!(matches!(conflict.blocking_recv().unwrap(), Err(Error::Conflict { .. })));
+        assert!(matches!(panicked.blocking_recv().unwrap(), Err(Error::Panicked(_))));
+        assert!(two.blocking_recv().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_failed_commit_answers_its_whole_group_with_the_error() {
+        let writer = Writer::new();
+        let good = writer.enqueue(|tx| add(tx, "good"));
+        // The constraint is deferred, so the commit is what fails.
+        let bad = writer.enqueue(|tx| {
+            tx.execute("INSERT INTO uses (word) VALUES ($1)", params!["missing"])?;
+            Ok(())
+        });
+        assert_eq!(writer.run().0, Vec::<String>::new());
+        assert!(matches!(good.blocking_recv().unwrap(), Err(Error::ForeignKey { .. })));
+        assert!(matches!(bad.blocking_recv().unwrap(), Err(Error::ForeignKey { .. })));
+    }
+
+    #[test]
+    fn a_group_is_bounded() {
+        let writer = Writer::new();
+        let answers: Vec<_> =
+            (0..=GROUP_WRITES).map(|n| writer.enqueue(move |tx| add(tx, &n.to_string()))).collect();
+        let (words, commits) = writer.run();
+        assert_eq!((words.len(), commits), (GROUP_WRITES + 1, 2));
+        assert!(answers.into_iter().all(|answer| answer.blocking_recv().unwrap().is_ok()));
+    }
+
+    #[tokio::test]
+    async fn the_log_is_copied_back_while_writes_go_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("weir.db");
+        let sqlite = Sqlite::open(&path, &Options::default(), &[]).unwrap();
+        sqlite.write(|tx| tx.batch("CREATE TABLE blobs (blob BLOB)")).await.unwrap();
+        let size = || std::fs::metadata(&path).unwrap().len();
+        // Nothing but a checkpoint makes the database's own file grow.
+        while size() < 4 << 20 {
+            let insert = "INSERT INTO blobs (blob) VALUES ($1)";
+            sqlite.write(move |tx| tx.execute(insert, params![vec![7_u8; 1 << 20]])).await.unwrap();
+        }
+        let log = std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
+        assert!(log < 2 * u64::try_from(LONGEST_LOG * PAGE).unwrap(), "{log} bytes");
     }
 }

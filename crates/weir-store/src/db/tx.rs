@@ -42,7 +42,7 @@ impl<'c> Tx<'c> {
 
     /// Runs a statement without a result; the number of rows that it changed.
     pub fn execute(&mut self, sql: &str, params: &[&dyn ToValue]) -> Result<u64> {
-        let params = values(params);
+        let params = values(params)?;
         self.statement(|link| match link {
             Link::Sqlite(connection) => sqlite::execute(connection, sql, &params),
             Link::Postgres(session) => session.execute(sql, &params),
@@ -51,7 +51,7 @@ impl<'c> Tx<'c> {
 
     /// All rows of a query, in its order.
     pub fn query(&mut self, sql: &str, params: &[&dyn ToValue]) -> Result<Vec<Row>> {
-        let params = values(params);
+        let params = values(params)?;
         self.statement(|link| match link {
             Link::Sqlite(connection) => sqlite::query(connection, sql, &params),
             Link::Postgres(session) => session.query(sql, &params),
@@ -161,6 +161,11 @@ impl<'c> Tx<'c> {
     }
 }
 
-fn values<'a>(params: &'a [&dyn ToValue]) -> Vec<Value<'a>> {
-    params.iter().map(|param| param.to_value()).collect()
+/// PostgreSQL cannot store the character NUL in a text; so nobody can.
+fn values<'a>(params: &'a [&dyn ToValue]) -> Result<Vec<Value<'a>>> {
+    let value = |param: &'a &dyn ToValue| match param.to_value() {
+        Value::Text(text) if text.contains('\0') => Err(Error::NulInText),
+        value => Ok(value),
+    };
+    params.iter().map(value).collect()
 }

@@ -289,6 +289,13 @@ impl<'a> FromValue<'a> for &'a [u8] {
     }
 }
 
+impl<const N: usize> FromValue<'_> for [u8; N] {
+    fn from_value(value: Value<'_>) -> std::result::Result<Self, String> {
+        let bytes = <&[u8]>::from_value(value)?;
+        bytes.try_into().map_err(|_| format!("expected {N} bytes, found {}", bytes.len()))
+    }
+}
+
 impl FromValue<'_> for Vec<u8> {
     fn from_value(value: Value<'_>) -> std::result::Result<Self, String> {
         <&[u8]>::from_value(value).map(<[u8]>::to_vec)

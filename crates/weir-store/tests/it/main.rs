@@ -4,3 +4,5 @@
 
 mod objects;
 mod transactions;
+mod values;
+mod wakes;
