@@ -1,0 +1,3 @@
+//! The client against a server that answers as the protocol says.
+
+mod runner;
