@@ -236,7 +236,11 @@ impl<'p> Translator<'p> {
                 self.rest = &self.rest[end..];
                 if let Some(rest) = self.rest.strip_prefix(')') {
                     self.rest = rest;
-                    self.out.push(')');
+                    if flags.is_empty() {
+                        self.out.truncate(self.out.len() - "(?".len());
+                    } else {
+                        self.out.push(')');
+                    }
                     return Ok(());
                 }
                 if let Some(rest) = self.rest.strip_prefix(':') {
@@ -360,7 +364,7 @@ impl<'p> Translator<'p> {
                 }
                 (u32::from_str_radix(digits, 16).unwrap_or(u32::MAX), len)
             }
-            c if c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_' => (u32::from(c), 1),
+            c if c.is_ascii() && !c.is_ascii_alphanumeric() => (u32::from(c), 1),
             _ => return bad(),
         };
         let Some(value) = char::from_u32(value) else { return bad() };
@@ -505,7 +509,7 @@ mod tests {
             (r"^[[:alpha:]]$", &["x"], &["1", "é"]),
             (r"^[[:^digit:]]$", &["x"], &["1"]),
             (r"^[[:x]$", &[":", "["], &["y"]),
-            (r"^\<a\>$", &["<a>"], &["a"]),
+            (r"^\<a\>\_$", &["<a>_"], &["a_"]),
             (r"^a b#$", &["a b#"], &["ab"]),
             (r"(?i)^gitlab$", &["GitLab"], &["gitlab!"]),
             (r"(?s)^a.b$", &["a\nb"], &["ab"]),
@@ -518,6 +522,7 @@ mod tests {
             (r"^(?P<major>\d)\.(?<minor>\d)$", &["1.2"], &["1,2"]),
             (r"^(?:a|b)c$", &["ac"], &["c"]),
             (r"a+?b*?c??", &["a"], &["b"]),
+            (r"^a(?)b$", &["ab"], &["a"]),
         ] {
             for text in yes {
                 assert!(matches(pattern, text), "{pattern} should match {text:?}");
@@ -555,7 +560,6 @@ mod tests {
             r"\8",
             r"\1",
             r"\y",
-            r"\_",
             r"\é",
             r"\u263a",
             r"\Z",

@@ -553,3 +553,14 @@ fn long_messages_are_cut() {
         );
     }
 }
+
+#[test]
+fn long_releases_and_many_topics_are_cut() {
+    let facts = ReleaseFacts { description: "é".repeat(2000), name: String::new() };
+    let description = value(&release(&facts), "CI_RELEASE_DESCRIPTION").unwrap();
+    assert_eq!(description.chars().count(), limits::RELEASE_DESCRIPTION_CHARS);
+    assert!(description.ends_with("é..."));
+    let project = ProjectFacts { topics: (1..=30).map(|n| n.to_string()).collect(), ..project() };
+    let topics = value(&pre_pipeline(&server(), &project, &pipeline()), "CI_PROJECT_TOPICS").unwrap();
+    assert_eq!(topics.split(',').count(), limits::PROJECT_TOPICS);
+}
