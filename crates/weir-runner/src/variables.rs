@@ -1,0 +1,201 @@
+//! The variables of a job as its scripts see them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use weir_api::runner::JobVariable;
+
+/// A job's variables with the runner's own, expanded; of two with one name the later wins.
+///
+/// Source: `common/spec/variables.go` of gitlab-runner.
+#[derive(Debug, Clone)]
+pub struct Variables {
+    list: Vec<JobVariable>,
+    files: PathBuf,
+}
+
+/// A public variable of the runner's own.
+pub(crate) fn public(key: &str, value: impl Into<String>) -> JobVariable {
+    JobVariable {
+        key: key.to_owned(),
+        value: value.into(),
+        public: true,
+        file: false,
+        masked: false,
+        raw: true,
+    }
+}
+
+impl Variables {
+    /// Expands `list` once against itself; the values of file variables will lie in the folder `files`.
+    pub fn new(list: Vec<JobVariable>, files: &Path) -> Self {
+        let unexpanded = Self { list, files: files.to_path_buf() };
+        let expand = |variable: &JobVariable| JobVariable {
+            value: if variable.raw { variable.value.clone() } else { unexpanded.expand(&variable.value) },
+            ..variable.clone()
+        };
+        Self { list: unexpanded.list.iter().map(expand).collect(), files: unexpanded.files.clone() }
+    }
+
+    /// The value of `key` as a script sees it: of a file variable the path.
+    pub fn get(&self, key: &str) -> String {
+        match self.find(key) {
+            Some(variable) if variable.file => self.path_of(key).to_string_lossy().into_owned(),
+            Some(variable) => variable.value.clone(),
+            None => String::new(),
+        }
+    }
+
+    /// The value of `key`; of a file variable the content.
+    pub fn value(&self, key: &str) -> &str {
+        self.find(key).map_or("", |variable| &variable.value)
+    }
+
+    /// Whether `key` holds one of the words that Go reads as true.
+    pub fn is_true(&self, key: &str) -> bool {
+        matches!(self.value(key), "1" | "t" | "T" | "true" | "TRUE" | "True")
+    }
+
+    /// Replaces `$name` and `${name}`; what is unknown becomes empty, `$$` becomes `$`. Source: Go's `os.Expand`.
+    pub fn expand(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(dollar) = rest.find('$') {
+            out.push_str(&rest[..dollar]);
+            let after = &rest[dollar + 1..];
+            let (name, length) = shell_name(after);
+            match name {
+                Some("$") => out.push('$'),
+                Some(name) => out.push_str(&self.get(name)),
+                None if length == 0 => out.push('$'),
+                None => {}
+            }
+            rest = &after[length..];
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// Sets `key` for what follows.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.list.push(public(key, value));
+    }
+
+    /// The values to hide in the trace.
+    pub fn masked(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().filter(|variable| variable.masked).map(|variable| variable.value.as_str())
+    }
+
+    /// Names and values for a process. Names that an environment cannot hold are left out.
+    pub fn environment(&self) -> impl Iterator<Item = (&str, OsString)> {
+        self.list.iter().filter(|variable| is_name(&variable.key) && !variable.value.contains('\0')).map(
+            |variable| {
+                let value = if variable.file {
+                    self.path_of(&variable.key).into_os_string()
+                } else {
+                    OsString::from(&variable.value)
+                };
+                (variable.key.as_str(), value)
+            },
+        )
+    }
+
+    /// The files that file variables need: path and content. The last of a name wins.
+    pub fn files(&self) -> impl Iterator<Item = (PathBuf, &str)> {
+        self.list
+            .iter()
+            .filter(|variable| variable.file && is_name(&variable.key))
+            .map(|variable| (self.path_of(&variable.key), variable.value.as_str()))
+    }
+
+    fn find(&self, key: &str) -> Option<&JobVariable> {
+        self.list.iter().rev().find(|variable| variable.key == key)
+    }
+
+    fn path_of(&self, key: &str) -> PathBuf {
+        self.files.join(key)
+    }
+}
+
+/// Whether an environment and a folder can hold `key`.
+fn is_name(key: &str) -> bool {
+    !key.is_empty() && key != "." && key != ".." && !key.contains(['=', '\0', '/'])
+}
+
+/// The variable's name at the start of `text` (after the `$`), and how many bytes it takes.
+fn shell_name(text: &str) -> (Option<&str>, usize) {
+    let special = |byte: &u8| b"*#$@!?-0123456789".contains(byte);
+    let bytes = text.as_bytes();
+    match bytes.first() {
+        Some(b'{') => match text.find('}') {
+            None => (None, 1),
+            Some(1) => (None, 2),
+            Some(end) => (Some(&text[1..end]), end + 1),
+        },
+        Some(byte) if special(byte) => (Some(&text[..1]), 1),
+        _ => {
+            let end = bytes.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+            match end.unwrap_or(bytes.len()) {
+                0 => (None, 0),
+                end => (Some(&text[..end]), end),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variable(key: &str, value: &str) -> JobVariable {
+        JobVariable { raw: false, ..public(key, value) }
+    }
+
+    #[test]
+    fn values_are_expanded_once_as_go_does() {
+        let variables = Variables::new(vec![variable("A", "a"), variable("B", "$C"), variable("C", "c")], Path::new("/t"));
+        for (text, expanded) in [
+            ("$A", "a"),
+            ("${A}b", "ab"),
+            ("$Ab", ""),
+            ("$A-$A", "a-a"),
+            ("$$A", "$A"),
+            ("${}x", "x"),
+            ("${A", "A"),
+            ("100$", "100$"),
+            ("$ x", "$ x"),
+            ("$1x", "x"),
+            ("%A%", "%A%"),
+            ("é$A", "éa"),
+        ] {
+            assert_eq!(variables.expand(text), expanded, "{text}");
+        }
+        assert_eq!(variables.value("B"), "c");
+    }
+
+    #[test]
+    fn raw_values_stay_as_they_are_and_the_last_of_a_name_wins() {
+        let raw = JobVariable { raw: true, ..variable("R", "$A") };
+        let list = vec![variable("A", "1"), raw, variable("A", "2"), variable("B", "$A$R")];
+        let variables = Variables::new(list, Path::new("/t"));
+        assert_eq!(variables.value("R"), "$A");
+        assert_eq!(variables.value("A"), "2");
+        assert_eq!(variables.value("B"), "2$A");
+    }
+
+    #[test]
+    fn a_file_variable_is_a_path_for_scripts_and_references() {
+        let file = JobVariable { file: true, raw: true, ..variable("KUBECONFIG", "content") };
+        let variables = Variables::new(vec![file, variable("B", "$KUBECONFIG")], Path::new("/t"));
+        assert_eq!(variables.get("KUBECONFIG"), "/t/KUBECONFIG");
+        assert_eq!(variables.value("KUBECONFIG"), "content");
+        assert_eq!(variables.value("B"), "/t/KUBECONFIG");
+        assert_eq!(variables.files().collect::<Vec<_>>(), [(PathBuf::from("/t/KUBECONFIG"), "content")]);
+    }
+
+    #[test]
+    fn a_file_variable_cannot_leave_its_folder() {
+        let file = JobVariable { file: true, ..variable("../x", "content") };
+        assert_eq!(Variables::new(vec![file], Path::new("/t")).files().count(), 0);
+    }
+}
