@@ -142,7 +142,13 @@ impl Found<'_> {
         if !is_inside {
             return 0;
         }
-        for entry in walkdir::WalkDir::new(&base).follow_links(false).follow_root_links(false).sort_by_file_name().into_iter().flatten() {
+        for entry in walkdir::WalkDir::new(&base)
+            .follow_links(false)
+            .follow_root_links(false)
+            .sort_by_file_name()
+            .into_iter()
+            .flatten()
+        {
             let Ok(relative) = entry.path().strip_prefix(root) else { continue };
             let Some(path) = relative.to_str() else { continue };
             if within.as_ref().is_none_or(|folder| !entry.path().starts_with(folder)) {
@@ -344,7 +350,11 @@ pub fn extract_zip(archive: &Path, root: &Path) -> Result<(), ArchiveError> {
 fn relative_path(name: &str) -> Result<PathBuf, ArchiveError> {
     let path = Path::new(name);
     let is_inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if is_inside && !name.contains('\0') { Ok(path.to_path_buf()) } else { Err(ArchiveError::Outside(name.to_owned())) }
+    if is_inside && !name.contains('\0') {
+        Ok(path.to_path_buf())
+    } else {
+        Err(ArchiveError::Outside(name.to_owned()))
+    }
 }
 
 fn make_parent(root: &Path, path: &Path, name: &str) -> Result<(), ArchiveError> {
@@ -472,7 +482,10 @@ mod tests {
         fs::set_permissions(root.join("bin/run"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(root.join("bin/data"), fs::Permissions::from_mode(0o640)).unwrap();
         symlink("run", root.join("bin/link")).unwrap();
-        File::open(root.join("bin/data")).unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_001)).unwrap();
+        File::open(root.join("bin/data"))
+            .unwrap()
+            .set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_001))
+            .unwrap();
         let files = collected(root, &["bin"], &[]).0.into_iter().collect();
         let archive = root.join("a.zip");
         write_zip(&archive, root, &files).unwrap();

@@ -46,7 +46,8 @@ impl Transfer<'_> {
     /// Downloads and extracts the archives of `dependencies` into the project.
     pub(crate) async fn download(&self, dependencies: &[&Dependency]) -> Result<(), JobError> {
         for dependency in dependencies {
-            self.trace.notice(format_args!("Downloading artifacts for {} ({})...", dependency.name, dependency.id));
+            self.trace
+                .notice(format_args!("Downloading artifacts for {} ({})...", dependency.name, dependency.id));
             let file = self.place.temp_dir.join("artifacts.zip");
             self.download_file(dependency, &file).await?;
             let root = self.place.project_dir.to_path_buf();
@@ -130,14 +131,15 @@ impl Transfer<'_> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let (problem, may_retry) = match self.server.upload(self.credentials, file, filename, &query).await {
-                Upload::Done => {
-                    self.trace.report(Level::Info, format_args!("{what} 201 Created id={id}"));
-                    return Ok(());
-                }
-                Upload::Refused(problem) => (problem, false),
-                Upload::Failed(problem) => (problem, true),
-            };
+            let (problem, may_retry) =
+                match self.server.upload(self.credentials, file, filename, &query).await {
+                    Upload::Done => {
+                        self.trace.report(Level::Info, format_args!("{what} 201 Created id={id}"));
+                        return Ok(());
+                    }
+                    Upload::Refused(problem) => (problem, false),
+                    Upload::Failed(problem) => (problem, true),
+                };
             if !may_retry || tries >= limits::UPLOAD_TRIES {
                 self.trace.report(Level::Error, format_args!("{what} {problem} id={id}"));
                 return Err(self.fatal(&problem));
@@ -154,7 +156,8 @@ impl Transfer<'_> {
         exclude: &[String],
         untracked: bool,
     ) -> std::collections::BTreeSet<String> {
-        let expand = |texts: &[String]| texts.iter().map(|text| self.variables.expand(text)).collect::<Vec<_>>();
+        let expand =
+            |texts: &[String]| texts.iter().map(|text| self.variables.expand(text)).collect::<Vec<_>>();
         let (paths, exclude) = (expand(paths), expand(exclude));
         let untracked = if untracked { Some(self.untracked_files().await) } else { None };
         let (root, trace) = (self.place.project_dir.to_path_buf(), Arc::clone(self.trace));

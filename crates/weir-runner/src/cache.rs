@@ -39,10 +39,14 @@ impl Caches<'_> {
             let variables = self.transfer.variables;
             let mut keys = vec![key];
             let fallback = cache.fallback_keys.iter().map(|key| variables.expand(key));
-            keys.extend(fallback.filter(|key| !key.is_empty()).filter_map(|key| self.key(&key, "extraction")));
+            keys.extend(
+                fallback.filter(|key| !key.is_empty()).filter_map(|key| self.key(&key, "extraction")),
+            );
             let last = variables.get("CACHE_FALLBACK_KEY");
             if last.trim_end_matches(['.', ' ']).ends_with("-protected") {
-                trace.warning(format_args!("CACHE_FALLBACK_KEY {last:?} not allowed to end in \"-protected\""));
+                trace.warning(format_args!(
+                    "CACHE_FALLBACK_KEY {last:?} not allowed to end in \"-protected\""
+                ));
             } else if !last.is_empty() {
                 keys.extend(self.key(&last, "extraction"));
             }
@@ -98,7 +102,8 @@ impl Caches<'_> {
                 let folder = archive.parent().unwrap_or(&archive);
                 std::fs::create_dir_all(folder)?;
                 // Another job may read the archive while this one replaces it, or write it as well.
-                let draft = folder.join(format!("archive_{}_{:?}", std::process::id(), std::thread::current().id()));
+                let draft =
+                    folder.join(format!("archive_{}_{:?}", std::process::id(), std::thread::current().id()));
                 let written = archive::write_zip(&draft, &root, &files);
                 if written.is_err() {
                     let _ = std::fs::remove_file(&draft);
@@ -122,15 +127,16 @@ impl Caches<'_> {
         let word = self.transfer.variables.expand(&cache.policy.to_string());
         match word.as_str() {
             "" => Ok(CachePolicy::default()),
-            word => {
-                word.parse().map_err(|_| JobError::Configuration(format!("unknown cache policy {word} for {key}")))
-            }
+            word => word
+                .parse()
+                .map_err(|_| JobError::Configuration(format!("unknown cache policy {word} for {key}"))),
         }
     }
 
     /// The key that the text stands for, or none with the reason in the trace.
     fn key(&self, text: &str, doing: &str) -> Option<String> {
-        let raw = if text.is_empty() { self.default_key.clone() } else { self.transfer.variables.expand(text) };
+        let raw =
+            if text.is_empty() { self.default_key.clone() } else { self.transfer.variables.expand(text) };
         let key = sanitized(&raw);
         if key.is_empty() {
             self.transfer.trace.notice(format_args!("Skipping cache {doing} due to empty cache key"));
@@ -149,7 +155,12 @@ impl Caches<'_> {
 
 /// `key` as a path that cannot lead upwards.
 fn sanitized(key: &str) -> String {
-    let key = key.replace("%2f", "/").replace("%2F", "/").replace("%2e", ".").replace("%2E", ".").replace('\\', "/");
+    let key = key
+        .replace("%2f", "/")
+        .replace("%2F", "/")
+        .replace("%2e", ".")
+        .replace("%2E", ".")
+        .replace('\\', "/");
     let mut parts: Vec<&str> = Vec::new();
     for part in key.split('/') {
         match part {

@@ -77,7 +77,8 @@ impl Config {
     pub fn short_token(&self) -> &str {
         let token = self.token.expose();
         let token = token.strip_prefix("glrt-").or_else(|| token.strip_prefix("glrtr-")).unwrap_or(token);
-        let token = ["t1_", "t2_", "t3_"].iter().find_map(|prefix| token.strip_prefix(prefix)).unwrap_or(token);
+        let token =
+            ["t1_", "t2_", "t3_"].iter().find_map(|prefix| token.strip_prefix(prefix)).unwrap_or(token);
         let end = token.char_indices().nth(9).map_or(token.len(), |(index, _)| index);
         &token[..end]
     }

@@ -73,7 +73,9 @@ pub async fn run(
         let result = Job::new(config, server, payload, slot, signals, &credentials, &trace).run().await;
         match &result {
             Ok(()) => trace.notice("Job succeeded"),
-            Err(error @ JobError::System(_)) => trace.error(format_args!("Job failed (system failure): {error}")),
+            Err(error @ JobError::System(_)) => {
+                trace.error(format_args!("Job failed (system failure): {error}"))
+            }
             Err(error) => trace.error(format_args!("Job failed: {error}")),
         }
         // The sender ends only after it was told, so there is somebody to tell.
@@ -116,15 +118,23 @@ impl<'a> Job<'a> {
         trace: &'a Arc<Trace>,
     ) -> Self {
         let project = project_path(payload);
-        let mut folder = config.builds_dir.join(config.short_token()).join(slot.project_id.to_string()).join(&project);
-        if payload.variables.iter().rev().find(|v| v.key == "GIT_STRATEGY").is_some_and(|v| v.value == "empty") {
+        let mut folder =
+            config.builds_dir.join(config.short_token()).join(slot.project_id.to_string()).join(&project);
+        if payload
+            .variables
+            .iter()
+            .rev()
+            .find(|v| v.key == "GIT_STRATEGY")
+            .is_some_and(|v| v.value == "empty")
+        {
             folder.as_mut_os_string().push("-empty");
         }
         let mut temp_dir = folder.clone();
         temp_dir.as_mut_os_string().push(".tmp");
         let seconds = u64::try_from(payload.runner_info.timeout).unwrap_or_default();
         let timeout = if seconds == 0 { limits::JOB_TIMEOUT } else { Duration::from_secs(seconds) };
-        let variables = Variables::new(all_variables(config, payload, slot, &folder, &temp_dir, timeout), &temp_dir);
+        let variables =
+            Variables::new(all_variables(config, payload, slot, &folder, &temp_dir, timeout), &temp_dir);
         let stop = CancellationToken::new();
         Self {
             config,
@@ -204,7 +214,7 @@ impl<'a> Job<'a> {
     async fn section<T>(
         &self,
         name: &str,
-        title: impl std::fmt::Display,
+        title: &str,
         work: impl Future<Output = Result<T, JobError>>,
     ) -> Result<T, JobError> {
         if self.stop.is_cancelled() {
@@ -220,7 +230,7 @@ impl<'a> Job<'a> {
     async fn stoppable_section(
         &self,
         name: &str,
-        title: impl std::fmt::Display,
+        title: &str,
         work: impl Future<Output = Result<(), JobError>>,
     ) -> Result<(), JobError> {
         self.section(name, title, async {
@@ -234,10 +244,9 @@ impl<'a> Job<'a> {
 
     async fn stages(&self, executor: &mut dyn Executor) -> Result<(), JobError> {
         let name = self.config.executor.name();
-        self.section("prepare_executor", format_args!("Preparing the \"{name}\" executor"), async {
-            executor.prepare(self.place(), self.trace).await
-        })
-        .await?;
+        let title = format!("Preparing the \"{name}\" executor");
+        self.section("prepare_executor", &title, async { executor.prepare(self.place(), self.trace).await })
+            .await?;
         self.section("prepare_script", "Preparing environment", self.prepare_environment()).await?;
 
         let mut result = self.get_sources(executor).await;
@@ -268,10 +277,16 @@ impl<'a> Job<'a> {
         let is_success = result.is_ok();
         let after = if is_success { ("", "successful") } else { ("_on_failure", "failed") };
         let mut saved = Ok(());
-        if self.payload.cache.iter().any(|c| artifacts::is_due(c.when.known(), is_success) && cache::names_files(c)) {
-            let (name, title) = (format!("archive_cache{}", after.0), format!("Saving cache for {} job", after.1));
+        if self
+            .payload
+            .cache
+            .iter()
+            .any(|c| artifacts::is_due(c.when.known(), is_success) && cache::names_files(c))
+        {
+            let (name, title) =
+                (format!("archive_cache{}", after.0), format!("Saving cache for {} job", after.1));
             let work = caches.save(&self.payload.cache, is_success);
-            saved = self.stoppable_section(&name, title, work).await;
+            saved = self.stoppable_section(&name, &title, work).await;
         }
         let uploaded = self.upload(&transfer, is_success).await;
         result.and(saved).and(uploaded)
@@ -317,7 +332,8 @@ impl<'a> Job<'a> {
     }
 
     async fn hook(&self, executor: &mut dyn Executor, name: &str) -> Result<(), JobError> {
-        let Some(hook) = self.payload.hooks.iter().find(|hook| hook.name == name && !hook.script.is_empty()) else {
+        let Some(hook) = self.payload.hooks.iter().find(|hook| hook.name == name && !hook.script.is_empty())
+        else {
             return Ok(());
         };
         self.script(executor, name, &hook.script, &self.variables, &self.stop).await
@@ -344,7 +360,8 @@ impl<'a> Job<'a> {
     async fn user_scripts(&self, executor: &mut dyn Executor) -> Result<(), JobError> {
         self.is_in_script.store(true, Ordering::SeqCst);
         let script_timeout = self.stage_timeout("RUNNER_SCRIPT_TIMEOUT", None);
-        let after_timeout = self.stage_timeout("RUNNER_AFTER_SCRIPT_TIMEOUT", Some(limits::AFTER_SCRIPT_TIMEOUT));
+        let after_timeout =
+            self.stage_timeout("RUNNER_AFTER_SCRIPT_TIMEOUT", Some(limits::AFTER_SCRIPT_TIMEOUT));
 
         let is_after = |step: &&Step| step.name == "after_script";
         let steps = self.payload.steps.iter().filter(|step| !is_after(step));
@@ -357,7 +374,7 @@ impl<'a> Job<'a> {
                     commands.iter_mut().for_each(|command| *command = self.variables.expand(command));
                 }
                 let run = self.script(executor, &stage, &commands, &self.variables, &self.stop_script);
-                self.section(&stage, title, run).await?;
+                self.section(&stage, &title, run).await?;
             }
             Ok(())
         };
@@ -373,16 +390,20 @@ impl<'a> Job<'a> {
             result = Err(JobError::Canceled);
         }
 
-        let Some(step) = self.payload.steps.iter().find(is_after).filter(|step| !step.script.is_empty()) else {
+        let Some(step) = self.payload.steps.iter().find(is_after).filter(|step| !step.script.is_empty())
+        else {
             return result;
         };
         let mut variables = self.variables.clone();
-        variables.set("CI_JOB_STATUS", match &result {
-            Ok(()) => "success",
-            Err(JobError::Canceled) => "canceled",
-            Err(JobError::ScriptTimeout) => "timedout",
-            Err(_) => "failed",
-        });
+        variables.set(
+            "CI_JOB_STATUS",
+            match &result {
+                Ok(()) => "success",
+                Err(JobError::Canceled) => "canceled",
+                Err(JobError::ScriptTimeout) => "timedout",
+                Err(_) => "failed",
+            },
+        );
         let stop = self.stop.child_token();
         let after = self.section("after_script", "Running after_script", async {
             self.trace.notice("Running after script...");
@@ -392,10 +413,12 @@ impl<'a> Job<'a> {
         if is_late {
             self.trace.warning(TIMEOUT_ADVICE);
         }
-        let ignores = !matches!(self.variables.value("AFTER_SCRIPT_IGNORE_ERRORS"), "false" | "FALSE" | "False" | "0");
+        let ignores =
+            !matches!(self.variables.value("AFTER_SCRIPT_IGNORE_ERRORS"), "false" | "FALSE" | "False" | "0");
         match after {
             Err(error) if !self.stop.is_cancelled() && ignores => {
-                self.trace.warning(format_args!("after_script failed, but job will continue unaffected: {error}"));
+                self.trace
+                    .warning(format_args!("after_script failed, but job will continue unaffected: {error}"));
                 result
             }
             Err(error) => result.and(Err(error)),
@@ -425,7 +448,9 @@ impl<'a> Job<'a> {
             .payload
             .artifacts
             .iter()
-            .filter(|artifact| artifacts::is_due(artifact.when.known(), is_success) && artifacts::names_files(artifact))
+            .filter(|artifact| {
+                artifacts::is_due(artifact.when.known(), is_success) && artifacts::names_files(artifact)
+            })
             .collect();
         if due.is_empty() {
             return Ok(());
@@ -538,7 +563,10 @@ fn all_variables(
         public("CI_SHARED_ENVIRONMENT", "true"),
         public("CI_RUNNER_VERSION", &config.version),
         public("CI_RUNNER_REVISION", &config.revision),
-        public("CI_RUNNER_EXECUTABLE_ARCH", format!("{}/{}", std::env::consts::OS, crate::config::architecture())),
+        public(
+            "CI_RUNNER_EXECUTABLE_ARCH",
+            format!("{}/{}", std::env::consts::OS, crate::config::architecture()),
+        ),
         public("RUNNER_TEMP_PROJECT_DIR", path(temp_dir)),
         public("GITLAB_ENV", path(&temp_dir.join(ENV_FILE))),
     ]);

@@ -64,7 +64,12 @@ impl Runner {
         }
     }
 
-    async fn poll(&self, shutdown: &CancellationToken, interrupt: &CancellationToken, jobs: &mut JoinSet<()>) {
+    async fn poll(
+        &self,
+        shutdown: &CancellationToken,
+        interrupt: &CancellationToken,
+        jobs: &mut JoinSet<()>,
+    ) {
         let capacity = Arc::new(Semaphore::new(self.config.concurrent));
         let slots = Arc::new(Slots::default());
         let mut health = Health::default();
@@ -177,7 +182,11 @@ impl Slots {
 }
 
 fn take_lowest(taken: &mut BTreeSet<usize>) -> usize {
-    let free = taken.iter().enumerate().find(|(index, number)| index != *number).map_or(taken.len(), |(index, _)| index);
+    let free = taken
+        .iter()
+        .enumerate()
+        .find(|(index, number)| index != *number)
+        .map_or(taken.len(), |(index, _)| index);
     taken.insert(free);
     free
 }

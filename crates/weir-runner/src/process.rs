@@ -139,7 +139,8 @@ mod tests {
     #[tokio::test]
     async fn output_and_errors_come_in_the_order_they_were_written() {
         let (ended, rest, output) =
-            sh("for i in 1 2 3; do echo out$i; echo err$i >&2; done; exit 3", &CancellationToken::new()).await;
+            sh("for i in 1 2 3; do echo out$i; echo err$i >&2; done; exit 3", &CancellationToken::new())
+                .await;
         assert_eq!(ended, Ended::Exited(3));
         assert_eq!(output, "out1\nerr1\nout2\nerr2\nout3\nerr3\n");
         assert!(rest.is_none());

@@ -49,7 +49,9 @@ pub fn write(shell: Shell, commands: &[String], xtrace: bool) -> String {
         let shown = match command.split_once('\n') {
             None if command.is_empty() => String::new(),
             None => format!("{GREEN}$ {command}{RESET}"),
-            Some((first, _)) => format!("{GREEN}$ {} # collapsed multi-line command{RESET}", first.trim_end_matches('\r')),
+            Some((first, _)) => {
+                format!("{GREEN}$ {} # collapsed multi-line command{RESET}", first.trim_end_matches('\r'))
+            }
         };
         // `printf`, since the `echo` of some shells reads backslashes.
         let _ = writeln!(script, "printf '%s\\n' {}\n{command}", quote(&shown));

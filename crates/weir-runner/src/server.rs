@@ -141,8 +141,11 @@ impl Remote {
 
     async fn download(&self, job: &Credentials, dependency: &Dependency, file: &Path) -> Download {
         let written = async {
-            let mut chunks =
-                self.job(job).download_artifacts(dependency.id, &dependency.token, false).await.map_err(Failure::Call)?;
+            let mut chunks = self
+                .job(job)
+                .download_artifacts(dependency.id, &dependency.token, false)
+                .await
+                .map_err(Failure::Call)?;
             let mut file = tokio::fs::File::create(file).await.map_err(Failure::File)?;
             while let Some(chunk) = chunks.try_next().await.map_err(Failure::Call)? {
                 file.write_all(&chunk).await.map_err(Failure::File)?;
@@ -186,7 +189,11 @@ impl Server {
             Self::Remote(remote) => remote.job(job).patch_trace(offset, piece, debug_trace).await,
             Self::Local(local) => {
                 (local.output)(job.id, &piece);
-                Ok(Reaction { outcome: TraceOutcome::Accepted { stored: None }, job_status: None, interval: None })
+                Ok(Reaction {
+                    outcome: TraceOutcome::Accepted { stored: None },
+                    job_status: None,
+                    interval: None,
+                })
             }
         }
     }
@@ -198,7 +205,9 @@ impl Server {
     ) -> weir_client::Result<Reaction<UpdateOutcome>> {
         match self {
             Self::Remote(remote) => remote.job(job).update(update).await,
-            Self::Local(_) => Ok(Reaction { outcome: UpdateOutcome::Accepted, job_status: None, interval: None }),
+            Self::Local(_) => {
+                Ok(Reaction { outcome: UpdateOutcome::Accepted, job_status: None, interval: None })
+            }
         }
     }
 

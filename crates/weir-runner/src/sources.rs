@@ -23,7 +23,8 @@ use crate::variables::Variables;
 const GIT_GRACE: Duration = Duration::from_secs(2);
 
 /// Locks that a killed Git leaves behind, and the one hook that a checkout runs.
-const LEFTOVERS: [&str; 5] = ["index.lock", "shallow.lock", "HEAD.lock", "config.lock", "hooks/post-checkout"];
+const LEFTOVERS: [&str; 5] =
+    ["index.lock", "shallow.lock", "HEAD.lock", "config.lock", "hooks/post-checkout"];
 
 /// `GIT_STRATEGY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,14 +96,19 @@ impl Settings {
             };
             text.split_whitespace().map(str::to_owned).collect()
         };
-        let checkout = !matches!(variables.value("GIT_CHECKOUT"), "0" | "f" | "F" | "false" | "FALSE" | "False");
+        let checkout =
+            !matches!(variables.value("GIT_CHECKOUT"), "0" | "f" | "F" | "false" | "FALSE" | "False");
         Self {
             strategy,
             checkout: checkout && matches!(strategy, Strategy::Clone | Strategy::Fetch),
             depth: u32::try_from(info.depth).unwrap_or_default(),
             clean_flags: flags("GIT_CLEAN_FLAGS", "-ffdx"),
             fetch_flags: flags("GIT_FETCH_EXTRA_FLAGS", "--prune --quiet"),
-            submodules: if matches!(strategy, Strategy::Clone | Strategy::Fetch) { submodules } else { Submodules::None },
+            submodules: if matches!(strategy, Strategy::Clone | Strategy::Fetch) {
+                submodules
+            } else {
+                Submodules::None
+            },
             submodule_depth: variables
                 .value("GIT_SUBMODULE_DEPTH")
                 .parse()
@@ -110,7 +116,11 @@ impl Settings {
             submodule_paths: flags("GIT_SUBMODULE_PATHS", ""),
             submodule_flags: flags("GIT_SUBMODULE_UPDATE_FLAGS", ""),
             skip_lfs: variables.is_true("GIT_LFS_SKIP_SMUDGE"),
-            attempts: variables.value("GET_SOURCES_ATTEMPTS").parse().unwrap_or(1).clamp(1, limits::STAGE_TRIES),
+            attempts: variables
+                .value("GET_SOURCES_ATTEMPTS")
+                .parse()
+                .unwrap_or(1)
+                .clamp(1, limits::STAGE_TRIES),
         }
     }
 }
@@ -191,7 +201,8 @@ impl Sources<'_> {
             }
         }
 
-        let mut fetch: Vec<OsString> = vec!["fetch".into(), "origin".into(), "--no-recurse-submodules".into()];
+        let mut fetch: Vec<OsString> =
+            vec!["fetch".into(), "origin".into(), "--no-recurse-submodules".into()];
         fetch.extend(self.info.refspecs.iter().map(OsString::from));
         if self.settings.depth > 0 {
             fetch.extend(["--depth".into(), self.settings.depth.to_string().into()]);
@@ -208,7 +219,8 @@ impl Sources<'_> {
         let (sha, name) = (&self.info.sha, &self.info.ref_name);
         let short = sha.get(..8).unwrap_or(sha);
         self.trace.notice(format_args!("Checking out {short} as detached HEAD (ref is {name})..."));
-        self.git(["-c", "submodule.recurse=false", "checkout", "-f", "-q", sha, "--"].map(OsString::from)).await?;
+        self.git(["-c", "submodule.recurse=false", "checkout", "-f", "-q", sha, "--"].map(OsString::from))
+            .await?;
         if !is_new && !self.settings.clean_flags.is_empty() {
             let flags = self.settings.clean_flags.iter().map(OsString::from);
             self.git(std::iter::once(OsString::from("clean")).chain(flags)).await?;
@@ -255,7 +267,11 @@ impl Sources<'_> {
         self.trace.notice("Updated submodules");
         let mut clean = with(&["submodule", "foreach"]);
         clean.extend(["git", "clean"].map(OsString::from));
-        let flags = if settings.clean_flags.is_empty() { vec!["-ffdx".to_owned()] } else { settings.clean_flags.clone() };
+        let flags = if settings.clean_flags.is_empty() {
+            vec!["-ffdx".to_owned()]
+        } else {
+            settings.clean_flags.clone()
+        };
         clean.extend(flags.into_iter().map(OsString::from));
         self.git(clean).await
     }

@@ -266,7 +266,10 @@ mod tests {
         trace.section_end("step_script");
         let text = text(&trace);
         assert!(text.starts_with("section_start:"), "{text:?}");
-        assert!(text.contains(":step_script\r\x1b[0K\x1b[0K\x1b[36;1mTitle\x1b[0;m\x1b[0;m\nsection_end:"), "{text:?}");
+        assert!(
+            text.contains(":step_script\r\x1b[0K\x1b[0K\x1b[36;1mTitle\x1b[0;m\x1b[0;m\nsection_end:"),
+            "{text:?}"
+        );
         let plain = Trace::new(Masker::default(), 1000, false);
         plain.section_start("step_script", "Title");
         plain.section_end("step_script");

@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn values_are_expanded_once_as_go_does() {
-        let variables = Variables::new(vec![variable("A", "a"), variable("B", "$C"), variable("C", "c")], Path::new("/t"));
+        let variables = Variables::new(
+            vec![variable("A", "a"), variable("B", "$C"), variable("C", "c")],
+            Path::new("/t"),
+        );
         for (text, expanded) in [
             ("$A", "a"),
             ("${A}b", "ab"),

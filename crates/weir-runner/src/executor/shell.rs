@@ -69,7 +69,8 @@ impl Default for Config {
 
 /// Whether the search path holds a file `name`.
 pub(crate) fn is_program(name: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()))
 }
 
 /// The part of the runner's environment that jobs may see.
@@ -103,9 +104,9 @@ impl Shell {
         let shell = self.config.shell;
         let text = script::write(shell, script.commands, script.variables.is_true("CI_DEBUG_TRACE"));
         let path = script.place.temp_dir.join(script.stage);
-        write_private(&path, text.as_bytes())
-            .await
-            .map_err(|error| JobError::system(format_args!("writing the script {}", path.display()), &error))?;
+        write_private(&path, text.as_bytes()).await.map_err(|error| {
+            JobError::system(format_args!("writing the script {}", path.display()), &error)
+        })?;
         let mut command = Command::new(shell.program());
         command
             .arg(&path)

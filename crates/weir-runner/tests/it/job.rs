@@ -1,6 +1,4 @@
-use serde_json::json;
-
-use crate::server::{World, add_step, add_variable, job};
+use crate::server::{World, job};
 
 #[tokio::test]
 async fn a_script_runs_and_its_output_is_in_the_trace() {

@@ -19,25 +19,25 @@ use weir_runner::{Config, ExecutorConfig, executor};
 
 /// What the server knows of one job.
 #[derive(Debug, Default, Clone)]
-pub struct Seen {
-    pub trace: Vec<u8>,
-    pub patches: usize,
-    pub updates: Vec<Value>,
+pub(crate) struct Seen {
+    pub(crate) trace: Vec<u8>,
+    pub(crate) patches: usize,
+    pub(crate) updates: Vec<Value>,
     /// By artifact type: file name, format, expiry, content.
-    pub artifacts: HashMap<String, (String, String, Option<String>, Vec<u8>)>,
+    pub(crate) artifacts: HashMap<String, (String, String, Option<String>, Vec<u8>)>,
 }
 
 impl Seen {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.trace).into_owned()
     }
 
     /// The last update, which says how the job went.
-    pub fn result(&self) -> &Value {
+    pub(crate) fn result(&self) -> &Value {
         self.updates.last().expect("the job was reported")
     }
 
-    pub fn state(&self) -> &str {
+    pub(crate) fn state(&self) -> &str {
         self.result()["state"].as_str().unwrap()
     }
 }
@@ -55,7 +55,7 @@ struct Inner {
 
 /// A way in which a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Storm {
+pub(crate) enum Storm {
     /// Refused before anything happened.
     Refused(u16),
     /// Done, but the answer is lost.
@@ -74,14 +74,14 @@ impl Shared {
 }
 
 /// The server with a runner's configuration and folders.
-pub struct World {
+pub(crate) struct World {
     shared: Shared,
-    pub config: Config,
-    pub folder: TempDir,
+    pub(crate) config: Config,
+    pub(crate) folder: TempDir,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let shared = Shared::default();
         let router = Router::new()
             .route("/api/v4/jobs/request", post(request))
@@ -105,28 +105,28 @@ impl World {
         Self { shared, config, folder }
     }
 
-    pub fn enqueue(&self, payload: Value) {
+    pub(crate) fn enqueue(&self, payload: Value) {
         self.shared.with(|inner| inner.waiting.push_back(payload));
     }
 
-    pub fn storm(&self, storms: impl IntoIterator<Item = Storm>) {
+    pub(crate) fn storm(&self, storms: impl IntoIterator<Item = Storm>) {
         self.shared.with(|inner| inner.storms.extend(storms));
     }
 
-    pub fn set_status(&self, id: i64, status: &'static str) {
+    pub(crate) fn set_status(&self, id: i64, status: &'static str) {
         self.shared.with(|inner| inner.status.insert(id, status));
     }
 
-    pub fn seen(&self, id: i64) -> Seen {
+    pub(crate) fn seen(&self, id: i64) -> Seen {
         self.shared.with(|inner| inner.jobs.get(&id).cloned().unwrap_or_default())
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.shared.with(|inner| inner.requests)
     }
 
     /// Waits until the job looks as wanted.
-    pub async fn until(&self, id: i64, wanted: impl Fn(&Seen) -> bool) -> Seen {
+    pub(crate) async fn until(&self, id: i64, wanted: impl Fn(&Seen) -> bool) -> Seen {
         let wait = async {
             loop {
                 let notified = self.shared.0.1.notified();
@@ -139,7 +139,9 @@ impl World {
         };
         match tokio::time::timeout(Duration::from_secs(60), wait).await {
             Ok(seen) => seen,
-            Err(_) => panic!("the job did not get there: {:#?}\n{}", self.seen(id).updates, self.seen(id).text()),
+            Err(_) => {
+                panic!("the job did not get there: {:#?}\n{}", self.seen(id).updates, self.seen(id).text())
+            }
         }
     }
 
@@ -148,7 +150,7 @@ impl World {
     }
 
     /// Runs a runner while `work` goes on.
-    pub async fn with_runner<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn with_runner<T>(&self, work: impl Future<Output = T>) -> T {
         let runner = weir_runner::Runner::new(self.config.clone()).unwrap();
         let shutdown = CancellationToken::new();
         let work = async {
@@ -161,24 +163,24 @@ impl World {
     }
 
     /// Lets a runner run one job to its end.
-    pub async fn run(&self, payload: Value) -> Seen {
+    pub(crate) async fn run(&self, payload: Value) -> Seen {
         let id = payload["id"].as_i64().unwrap();
         self.enqueue(payload);
         self.with_runner(self.until(id, is_over)).await
     }
 
     /// The project folder of the first job of the project at `path`.
-    pub fn project_dir(&self, path: &str) -> PathBuf {
+    pub(crate) fn project_dir(&self, path: &str) -> PathBuf {
         self.config.builds_dir.join("abcdefghi/0").join(path)
     }
 }
 
-pub fn is_over(seen: &Seen) -> bool {
+pub(crate) fn is_over(seen: &Seen) -> bool {
     seen.updates.last().is_some_and(|update| update["state"] != "running")
 }
 
 /// The payload of a job that runs `script` and fetches no sources.
-pub fn job(id: i64, script: &[&str]) -> Value {
+pub(crate) fn job(id: i64, script: &[&str]) -> Value {
     json!({
         "id": id,
         "token": "glcbt-job-token",
@@ -195,17 +197,18 @@ pub fn job(id: i64, script: &[&str]) -> Value {
     })
 }
 
-pub fn add_variable(payload: &mut Value, variable: Value) {
+pub(crate) fn add_variable(payload: &mut Value, variable: Value) {
     payload["variables"].as_array_mut().unwrap().push(variable);
 }
 
-pub fn add_step(payload: &mut Value, name: &str, script: &[&str]) {
-    let step = json!({"name": name, "script": script, "timeout": 3600, "when": "always", "allow_failure": true});
+pub(crate) fn add_step(payload: &mut Value, name: &str, script: &[&str]) {
+    let step =
+        json!({"name": name, "script": script, "timeout": 3600, "when": "always", "allow_failure": true});
     payload["steps"].as_array_mut().unwrap().push(step);
 }
 
 /// Git, for tests to make repositories with.
-pub fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = std::process::Command::new("git")
         .args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"])
         .args(["-c", "protocol.file.allow=always"])
@@ -233,7 +236,12 @@ async fn request(State(shared): State<Shared>, body: Bytes) -> Response {
 }
 
 /// What fails, fails as told; the rest is answered with the job's status.
-fn answer(shared: &Shared, id: i64, headers: &HeaderMap, work: impl FnOnce(&mut Seen) -> Response) -> Response {
+fn answer(
+    shared: &Shared,
+    id: i64,
+    headers: &HeaderMap,
+    work: impl FnOnce(&mut Seen) -> Response,
+) -> Response {
     if headers.get("job-token").is_none_or(|token| token != "glcbt-job-token") {
         return StatusCode::FORBIDDEN.into_response();
     }
