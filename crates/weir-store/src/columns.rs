@@ -20,6 +20,12 @@ impl<'r> Columns<'r> {
         self.row.get(index)
     }
 
+    /// The next column, a number of seconds or NULL.
+    pub(crate) fn seconds(&mut self) -> Result<Option<u64>> {
+        let seconds: Option<i64> = self.next()?;
+        Ok(seconds.and_then(|seconds| u64::try_from(seconds).ok()))
+    }
+
     /// The next column, which holds JSON.
     pub(crate) fn json<T: serde::Deserialize<'r>>(&mut self) -> Result<T> {
         let index = self.next;

@@ -10,6 +10,7 @@
 //!   `CAST($1 AS BIGINT)`. `sum` of a `BIGINT` needs `CAST(sum(x) AS BIGINT)`.
 //! - The only hooks are [`Tx::for_update`], [`Tx::for_update_skip_locked`] and [`Tx::notify`].
 
+pub mod artifacts;
 mod bulk;
 mod columns;
 pub mod db;
@@ -17,21 +18,28 @@ pub mod digest;
 pub mod error;
 mod filter;
 pub mod groups;
+pub mod jobs;
 pub mod members;
 pub mod namespaces;
 pub mod object_deletions;
 pub mod objects;
 mod page;
+pub mod pipelines;
 pub mod projects;
 pub mod protected_refs;
 pub mod pushes;
+pub mod queue;
+pub mod runners;
 pub mod secrets;
 pub mod settings;
 mod sql;
+pub mod tag_sets;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;
+pub mod traces;
 pub mod users;
+pub mod variables;
 
 pub use db::{
     DatabaseUrl, Db, Durability, Engine, FromValue, Options, Row, ToValue, Tx, Value, Wake, placeholders,

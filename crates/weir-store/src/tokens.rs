@@ -4,14 +4,12 @@ use weir_api::id::{TokenId, UserId};
 use weir_api::{Timestamp, TokenScope};
 
 use crate::columns::{Columns, all};
+use crate::secrets::TokenDigest;
 use crate::users::{self, User};
 use crate::{Page, Result, Row, Tx, params};
 
 /// A token's use is written at most once in so many seconds. Source: `PersonalAccessTokens::LastUsedService`.
 const LAST_USED_INTERVAL: i64 = 600;
-
-/// The SHA-256 of a token.
-pub type Digest = [u8; 32];
 
 /// A personal access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +51,7 @@ pub struct NewToken {
     /// What it is for.
     pub description: Option<String>,
     /// The SHA-256 of its text.
-    pub digest: Digest,
+    pub digest: TokenDigest,
     /// What it may be used for.
     pub scopes: Vec<TokenScope>,
     /// The first day on which it is no longer valid, `2026-01-05`.
@@ -107,7 +105,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &NewToken, now: Timestamp) -> Result<Token> 
 }
 
 /// The token with a digest and its user, whether they are active or not.
-pub fn find_by_digest(tx: &mut Tx<'_>, digest: &Digest) -> Result<Option<(Token, User)>> {
+pub fn find_by_digest(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<(Token, User)>> {
     let row = tx.query_opt(
         &format!(
             "SELECT {COLUMNS}, {} FROM personal_access_tokens t JOIN users u ON u.id = t.user_id

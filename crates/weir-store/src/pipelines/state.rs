@@ -1,0 +1,569 @@
+//! The state of a pipeline in the database: the only place that writes a status.
+
+use std::hash::BuildHasher;
+
+use serde::{Deserialize, Serialize};
+use weir_api::id::{JobId, PipelineId, ProjectId};
+use weir_api::{JobStatus, Timestamp};
+use weir_compiler::plan::{self, Retry, When};
+use weir_engine::{Changes, Effect, JobIndex, JobState, PipelineState, StageState};
+
+use super::cache::{Loaded, PipelineCache};
+use super::{NewPipeline, on_new_commit_word};
+use crate::columns::Columns;
+use crate::{Error, Result, Row, Tx, Value, artifacts, bulk, params, queue, tag_sets, traces};
+
+/// What a definition says of when a job runs; read with every load, so it is stored apart from what it runs.
+#[derive(Serialize, Deserialize)]
+struct Timing {
+    #[serde(default)]
+    when: When,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_in: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exit_codes: Vec<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    needs: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<Retry>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    interruptible: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resource_group: Option<String>,
+}
+
+impl Timing {
+    fn of(job: &JobState) -> Self {
+        Self {
+            when: job.when,
+            start_in: job.start_in,
+            exit_codes: job.allow_failure_exit_codes.clone(),
+            needs: job.needs.clone(),
+            retry: job.retry.clone(),
+            interruptible: job.interruptible,
+            resource_group: job.resource_group.clone(),
+        }
+    }
+}
+
+/// A pipeline that was inserted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inserted {
+    /// Its id.
+    pub id: PipelineId,
+    /// Its number in the project.
+    pub iid: i64,
+    /// The ids of its jobs, in the order of the state.
+    pub jobs: Vec<JobId>,
+}
+
+/// What [`transition`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// What changed, and what is to be done now that it has. Queue, counters, artifacts and traces are done.
+    pub changes: Changes,
+    /// The ids of all jobs, by [`JobIndex`].
+    pub ids: Vec<JobId>,
+}
+
+impl Transition {
+    /// The id of a job.
+    pub fn id(&self, index: JobIndex) -> Option<JobId> {
+        self.ids.get(index.0 as usize).copied()
+    }
+}
+
+/// A number that no other save has, so that a version never comes back.
+fn version() -> i64 {
+    i64::from_ne_bytes(std::hash::RandomState::new().hash_one(0_u8).to_ne_bytes())
+}
+
+fn integer(value: impl Into<i64>) -> Value<'static> {
+    Value::Integer(value.into())
+}
+
+fn size(value: usize) -> Value<'static> {
+    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// Inserts a pipeline with its stages, jobs and definitions, and does the effects that [`save`] does.
+///
+/// `state` is what the engine made of the plan, `changes` what applying [`Created`](weir_engine::Event::Created)
+/// gave; `definitions` are the plan's jobs, as many as `state` has.
+pub fn insert(
+    tx: &mut Tx<'_>,
+    new: &NewPipeline,
+    state: &PipelineState,
+    definitions: &[plan::Job],
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<Inserted> {
+    let iid: i64 = tx.insert(
+        "UPDATE projects SET last_pipeline_iid = last_pipeline_iid + 1 WHERE id = $1 RETURNING last_pipeline_iid",
+        params![new.project_id],
+    )?;
+    let upstream = new.upstream;
+    let id: PipelineId = tx.insert(
+        "INSERT INTO pipelines (project_id, iid, sha, before_sha, ref, tag, protected, source, config_source,
+             status, name, user_id, yaml_errors, failure_reason, upstream_job_id, upstream_pipeline_id,
+             upstream_project_id, child, on_new_commit, cancel_on_job_failure, version, created_at, updated_at,
+             started_at, finished_at, duration)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+             $22, $22, $23, $24, $25) RETURNING id",
+        params![
+            new.project_id,
+            iid,
+            new.sha,
+            new.before_sha,
+            new.ref_name,
+            new.tag,
+            new.protected,
+            new.source,
+            new.config_source,
+            state.status,
+            new.name,
+            new.user_id,
+            new.yaml_errors,
+            new.failure_reason,
+            upstream.map(|upstream| upstream.job_id),
+            upstream.map(|upstream| upstream.pipeline_id),
+            upstream.map(|upstream| upstream.project_id),
+            upstream.is_some_and(|upstream| upstream.child),
+            new.on_new_commit.map(on_new_commit_word),
+            state.cancel_on_job_failure,
+            version(),
+            now,
+            state.started_at,
+            state.finished_at,
+            state.duration
+        ],
+    )?;
+    if let Some(yaml) = &new.merged_yaml {
+        let sql = "INSERT INTO pipeline_configs (pipeline_id, merged_yaml) VALUES ($1, $2)";
+        tx.execute(sql, params![id, yaml])?;
+    }
+    let stages: Vec<_> = (0..)
+        .zip(&state.stages)
+        .map(|(position, stage)| {
+            [integer(id.0), size(position), Value::Text(&stage.name), Value::Text(stage.status.as_str())]
+        })
+        .collect();
+    bulk::insert(tx, "stages (pipeline_id, position, name, status)", &stages, "")?;
+    insert_definitions(tx, id, state, definitions)?;
+    let jobs = insert_jobs(tx, id, new, state, definitions)?;
+    perform(tx, id, new.project_id, &jobs, &changes.effects, now)?;
+    Ok(Inserted { id, iid, jobs })
+}
+
+fn insert_definitions(
+    tx: &mut Tx<'_>,
+    id: PipelineId,
+    state: &PipelineState,
+    definitions: &[plan::Job],
+) -> Result<()> {
+    let texts = state
+        .jobs
+        .iter()
+        .zip(definitions)
+        .map(|(job, definition)| {
+            Ok((serde_json::to_string(&Timing::of(job))?, serde_json::to_string(definition)?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let rows: Vec<_> = (0..)
+        .zip(&texts)
+        .map(|(position, (scheduling, content))| {
+            [integer(id.0), size(position), Value::Text(scheduling), Value::Text(content)]
+        })
+        .collect();
+    bulk::insert(tx, "job_definitions (pipeline_id, position, scheduling, content)", &rows, "").map(drop)
+}
+
+fn insert_jobs(
+    tx: &mut Tx<'_>,
+    id: PipelineId,
+    new: &NewPipeline,
+    state: &PipelineState,
+    definitions: &[plan::Job],
+) -> Result<Vec<JobId>> {
+    let tag_sets = tag_sets::ensure(tx, definitions.iter().map(|definition| definition.tags.as_slice()))?;
+    let jobs = (0..).zip(state.jobs.iter().zip(definitions));
+    let rows = jobs.map(|(position, (job, definition))| {
+        let stage = state.stages.get(job.stage as usize).map_or("", |stage| stage.name.as_str());
+        let environment = definition.environment.as_ref().map(|environment| environment.name.as_str());
+        let tag_set = tag_sets.get(definition.tags.as_slice()).map_or(Value::Null, |id| integer(id.0));
+        [
+            integer(id.0),
+            integer(new.project_id.0),
+            size(position),
+            size(position),
+            integer(job.stage),
+            Value::Text(stage),
+            Value::Text(&job.name),
+            Value::Boolean(job.bridge),
+            Value::Boolean(new.protected),
+            tag_set,
+            environment.map_or(Value::Null, Value::Text),
+            new.user_id.map_or(Value::Null, |user| integer(user.0)),
+            Value::Text(job.status.as_str()),
+            Value::Boolean(job.retried),
+            Value::Boolean(job.allow_failure),
+            Value::Boolean(job.enqueue_immediately),
+            Value::Boolean(job.cancel_gracefully),
+            job.failure_reason.map_or(Value::Null, |reason| Value::Text(reason.as_str())),
+            time(job.scheduled_at),
+            time(Some(job.created_at)),
+            time(job.queued_at),
+            time(job.started_at),
+            time(job.finished_at),
+            time(Some(job.updated_at)),
+            Value::Boolean(false),
+            Value::Boolean(false),
+        ]
+    });
+    let rows: Vec<[Value<'_>; 26]> = rows.collect();
+    let into =
+        "jobs (pipeline_id, project_id, position, definition, stage, stage_name, name, bridge, protected,
+         tag_set_id, environment, user_id, status, retried, allow_failure, enqueue_immediately,
+         cancel_gracefully, failure_reason, scheduled_at, created_at, queued_at, started_at, finished_at,
+         updated_at, on_instance_runner, debug_trace)";
+    let mut ids = bulk::insert(tx, into, &rows, "RETURNING position, id")?
+        .iter()
+        .map(|row| Ok((row.get(0)?, row.get(1)?)))
+        .collect::<Result<Vec<(u32, JobId)>>>()?;
+    ids.sort_unstable();
+    Ok(ids.into_iter().map(|(_, id)| id).collect())
+}
+
+fn time(at: Option<Timestamp>) -> Value<'static> {
+    at.map_or(Value::Null, |at| Value::Integer(at.as_micros()))
+}
+
+/// Locks a pipeline and reads its state and the ids of its jobs.
+pub fn load(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<(PipelineState, Vec<JobId>)>> {
+    let Some(locked) = lock(tx, id)? else { return Ok(None) };
+    let loaded = read_state(tx, id, locked)?;
+    Ok(Some((loaded.state, loaded.ids)))
+}
+
+/// A pipeline's own fields.
+struct Locked {
+    project_id: ProjectId,
+    version: i64,
+    status: JobStatus,
+    cancel_on_job_failure: bool,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    duration: Option<f64>,
+}
+
+fn lock(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<Locked>> {
+    let sql = format!(
+        "SELECT project_id, version, status, cancel_on_job_failure, started_at, finished_at, duration
+         FROM pipelines WHERE id = $1{}",
+        tx.for_update()
+    );
+    let Some(row) = tx.query_opt(&sql, params![id])? else { return Ok(None) };
+    let mut c = Columns::of(&row);
+    Ok(Some(Locked {
+        project_id: c.next()?,
+        version: c.next()?,
+        status: c.next()?,
+        cancel_on_job_failure: c.next()?,
+        started_at: c.next()?,
+        finished_at: c.next()?,
+        duration: c.next()?,
+    }))
+}
+
+fn read_state(tx: &mut Tx<'_>, id: PipelineId, pipeline: Locked) -> Result<Loaded> {
+    let stages =
+        tx.query("SELECT name, status FROM stages WHERE pipeline_id = $1 ORDER BY position", params![id])?;
+    let stages = stages
+        .iter()
+        .map(|row| Ok(StageState { name: row.get(0)?, status: row.get(1)? }))
+        .collect::<Result<Vec<_>>>()?;
+    let rows = tx.query(
+        "SELECT j.id, j.name, j.stage, j.bridge, j.status, j.retried, j.retry_of, d.scheduling, j.allow_failure,
+             j.enqueue_immediately, j.cancel_gracefully, j.failure_reason, j.exit_code, j.timeout,
+             j.scheduled_at, j.created_at, j.queued_at, j.started_at, j.finished_at, j.updated_at, j.erased_at
+         FROM jobs j JOIN job_definitions d ON d.pipeline_id = j.pipeline_id AND d.position = j.definition
+         WHERE j.pipeline_id = $1 ORDER BY j.position",
+        params![id],
+    )?;
+    let mut jobs = Vec::with_capacity(rows.len());
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in &rows {
+        ids.push(row.get(0)?);
+        jobs.push(read_job(row)?);
+    }
+    let state = PipelineState {
+        status: pipeline.status,
+        stages,
+        jobs,
+        cancel_on_job_failure: pipeline.cancel_on_job_failure,
+        started_at: pipeline.started_at,
+        finished_at: pipeline.finished_at,
+        duration: pipeline.duration,
+    };
+    Ok(Loaded { state, ids })
+}
+
+fn read_job(row: &Row) -> Result<JobState> {
+    let mut c = Columns::of(row);
+    let _id: JobId = c.next()?;
+    let (name, stage, bridge) = (c.next()?, c.next()?, c.next()?);
+    let (status, retried, retry_of) = (c.next()?, c.next()?, c.next::<Option<u32>>()?);
+    let timing: Timing = c.json()?;
+    Ok(JobState {
+        name,
+        stage,
+        bridge,
+        status,
+        retried,
+        retry_of: retry_of.map(JobIndex),
+        when: timing.when,
+        start_in: timing.start_in,
+        allow_failure: c.next()?,
+        allow_failure_exit_codes: timing.exit_codes,
+        needs: timing.needs,
+        retry: timing.retry,
+        interruptible: timing.interruptible,
+        resource_group: timing.resource_group,
+        enqueue_immediately: c.next()?,
+        cancel_gracefully: c.next()?,
+        failure_reason: c.next()?,
+        exit_code: c.next()?,
+        timeout: c.seconds()?,
+        scheduled_at: c.next()?,
+        created_at: c.next()?,
+        queued_at: c.next()?,
+        started_at: c.next()?,
+        finished_at: c.next()?,
+        updated_at: c.next()?,
+        erased_at: c.next()?,
+    })
+}
+
+/// Writes what changed in a pipeline that [`load`] has locked in this transaction, and does the effects that are
+/// rows: the queue, the counters of running jobs, erasure. `ids` are those of [`load`]; new rows add theirs.
+pub fn save(
+    tx: &mut Tx<'_>,
+    id: PipelineId,
+    state: &PipelineState,
+    ids: &mut Vec<JobId>,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<()> {
+    let row = tx.query_one("SELECT project_id FROM pipelines WHERE id = $1", params![id])?;
+    write(tx, id, row.get(0)?, state, ids, changes, now).map(drop)
+}
+
+/// Writes everything; the version that the pipeline now has.
+fn write(
+    tx: &mut Tx<'_>,
+    id: PipelineId,
+    project_id: ProjectId,
+    state: &PipelineState,
+    ids: &mut Vec<JobId>,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<i64> {
+    let version = version();
+    tx.execute(
+        "UPDATE pipelines SET version = $2, status = $3, started_at = $4, finished_at = $5, duration = $6,
+             updated_at = CASE WHEN $8 THEN $7 ELSE updated_at END
+         WHERE id = $1",
+        params![
+            id,
+            version,
+            state.status,
+            state.started_at,
+            state.finished_at,
+            state.duration,
+            now,
+            changes.pipeline
+        ],
+    )?;
+    for position in &changes.stages {
+        if let Some(stage) = state.stages.get(*position as usize) {
+            tx.execute(
+                "UPDATE stages SET status = $3 WHERE pipeline_id = $1 AND position = $2",
+                params![id, position, stage.status],
+            )?;
+        }
+    }
+    let known = ids.len();
+    let (changed, new): (Vec<JobIndex>, Vec<JobIndex>) =
+        changes.jobs.iter().partition(|index| (index.0 as usize) < known);
+    for index in new {
+        ids.push(insert_retry(tx, state, ids, index)?);
+    }
+    update_jobs(tx, state, ids, &changed)?;
+    perform(tx, id, project_id, ids, &changes.effects, now)?;
+    Ok(version)
+}
+
+/// Inserts the row of a retry: a copy of the row that it repeats, with its own state.
+fn insert_retry(tx: &mut Tx<'_>, state: &PipelineState, ids: &[JobId], index: JobIndex) -> Result<JobId> {
+    let job = state.job(index);
+    let original = job
+        .retry_of
+        .and_then(|original| ids.get(original.0 as usize))
+        .ok_or_else(|| Error::database(format!("job {} is new but repeats none", job.name)))?;
+    let id: JobId = tx.insert(
+        "INSERT INTO jobs (pipeline_id, project_id, position, definition, stage, stage_name, name, bridge,
+             protected, tag_set_id, environment, user_id, status, retried, retry_of, allow_failure,
+             enqueue_immediately, cancel_gracefully, scheduled_at, created_at, queued_at, started_at,
+             finished_at, updated_at, failure_reason, on_instance_runner, debug_trace)
+         SELECT pipeline_id, project_id, $2, definition, stage, stage_name, name, bridge, protected, tag_set_id,
+             environment, user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, FALSE, FALSE
+         FROM jobs WHERE id = $1 RETURNING id",
+        params![
+            original,
+            index.0,
+            job.status,
+            job.retried,
+            job.retry_of.map(|original| original.0),
+            job.allow_failure,
+            job.enqueue_immediately,
+            job.cancel_gracefully,
+            job.scheduled_at,
+            job.created_at,
+            job.queued_at,
+            job.started_at,
+            job.finished_at,
+            job.updated_at,
+            job.failure_reason
+        ],
+    )?;
+    tx.execute(
+        "INSERT INTO job_variables (job_id, key, value, variable_type, raw)
+         SELECT CAST($1 AS BIGINT), key, value, variable_type, raw FROM job_variables
+         WHERE job_id = $2 ORDER BY id",
+        params![id, original],
+    )?;
+    Ok(id)
+}
+
+fn update_jobs(tx: &mut Tx<'_>, state: &PipelineState, ids: &[JobId], changed: &[JobIndex]) -> Result<()> {
+    let row = |index: &JobIndex| {
+        let job = state.job(*index);
+        let seconds = job.timeout.and_then(|seconds| i64::try_from(seconds).ok());
+        let runs = matches!(job.status, JobStatus::Running | JobStatus::Canceling);
+        let deadline = match (job.started_at, seconds) {
+            (Some(started_at), Some(seconds)) if runs => Some(started_at.plus_secs(seconds)),
+            _ => None,
+        };
+        [
+            ids.get(index.0 as usize).map_or(Value::Null, |id| integer(id.0)),
+            Value::Text(job.status.as_str()),
+            Value::Boolean(job.retried),
+            Value::Boolean(job.allow_failure),
+            Value::Boolean(job.enqueue_immediately),
+            Value::Boolean(job.cancel_gracefully),
+            job.failure_reason.map_or(Value::Null, |reason| Value::Text(reason.as_str())),
+            job.exit_code.map_or(Value::Null, integer),
+            seconds.map_or(Value::Null, integer),
+            time(deadline),
+            time(job.scheduled_at),
+            time(job.queued_at),
+            time(job.started_at),
+            time(job.finished_at),
+            time(Some(job.updated_at)),
+            time(job.erased_at),
+        ]
+    };
+    let rows: Vec<_> = changed.iter().map(row).collect();
+    bulk::update(
+        tx,
+        "jobs SET status = v.column2, retried = v.column3, allow_failure = v.column4,
+             enqueue_immediately = v.column5, cancel_gracefully = v.column6, failure_reason = v.column7,
+             exit_code = v.column8, timeout = v.column9, deadline_at = v.column10, scheduled_at = v.column11,
+             queued_at = v.column12, started_at = v.column13, finished_at = v.column14,
+             updated_at = v.column15, erased_at = v.column16",
+        &[
+            "BIGINT", "TEXT", "BOOLEAN", "BOOLEAN", "BOOLEAN", "BOOLEAN", "TEXT", "BIGINT", "BIGINT",
+            "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT",
+        ],
+        "jobs.id = v.column1",
+        &rows,
+    )
+}
+
+/// Does the effects that are rows.
+fn perform(
+    tx: &mut Tx<'_>,
+    id: PipelineId,
+    project_id: ProjectId,
+    ids: &[JobId],
+    effects: &[Effect],
+    now: Timestamp,
+) -> Result<()> {
+    let job = |index: JobIndex| {
+        ids.get(index.0 as usize)
+            .copied()
+            .ok_or_else(|| Error::database(format!("pipeline {id} has no job {}", index.0)))
+    };
+    // What comes last counts, if a job enters and leaves the queue in one step.
+    let mut queue = std::collections::BTreeMap::new();
+    let mut running = 0;
+    for effect in effects {
+        match *effect {
+            Effect::Enqueue(index) => {
+                queue.insert(job(index)?, true);
+            }
+            Effect::Dequeue(index) => {
+                queue.insert(job(index)?, false);
+            }
+            Effect::JobStatus { job: index, from, to } => {
+                let runs = |status| matches!(status, JobStatus::Running | JobStatus::Canceling);
+                if runs(from) != runs(to) && is_on_instance_runner(tx, job(index)?)? {
+                    running += if runs(to) { 1 } else { -1 };
+                }
+            }
+            Effect::EraseData(index) => {
+                artifacts::delete_of_job(tx, job(index)?, now)?;
+                traces::erase(tx, job(index)?, now)?;
+            }
+            Effect::Schedule(..) | Effect::TriggerDownstream(_) | Effect::PipelineStatus { .. } => {}
+        }
+    }
+    let of = |entering: bool| -> Vec<JobId> {
+        queue.iter().filter(|(_, enters)| **enters == entering).map(|(id, _)| *id).collect()
+    };
+    queue::remove(tx, &of(false))?;
+    queue::push(tx, &of(true))?;
+    if running != 0 {
+        queue::count_running(tx, project_id, running)?;
+    }
+    Ok(())
+}
+
+fn is_on_instance_runner(tx: &mut Tx<'_>, id: JobId) -> Result<bool> {
+    tx.query_one("SELECT on_instance_runner FROM jobs WHERE id = $1", params![id])?.get(0)
+}
+
+/// Changes a pipeline: locks it, gives its state to `change`, and writes what that says has changed. `None` if there
+/// is no such pipeline. If `change` refuses, nothing is written, and the transaction may go on.
+///
+/// `change` gets the ids of the jobs by [`JobIndex`]. It may apply several events, if it joins their changes.
+pub fn transition<E: From<Error>>(
+    tx: &mut Tx<'_>,
+    cache: &PipelineCache,
+    id: PipelineId,
+    now: Timestamp,
+    change: impl FnOnce(&mut PipelineState, &[JobId]) -> Result<Changes, E>,
+) -> Result<Option<Transition>, E> {
+    let Some(locked) = lock(tx, id)? else { return Ok(None) };
+    let project_id = locked.project_id;
+    let mut loaded = match cache.take(id, locked.version) {
+        Some(loaded) => loaded,
+        None => read_state(tx, id, locked)?,
+    };
+    // On a refusal the state is dropped: it may have changed before something was refused.
+    let changes = change(&mut loaded.state, &loaded.ids)?;
+    let version = write(tx, id, project_id, &loaded.state, &mut loaded.ids, &changes, now)?;
+    let ids = loaded.ids.clone();
+    cache.put(id, version, loaded);
+    Ok(Some(Transition { changes, ids }))
+}
