@@ -160,8 +160,9 @@ impl From<tokio_postgres::Error> for Error {
         }
         let transient =
             *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED;
+        // The error itself is not kept: its detail repeats the row, and so what is secret in it.
         let message = format!("{} ({})", failure.message(), code.code());
-        Self::Database { message, transient, source: Some(Arc::new(error)) }
+        Self::Database { message, transient, source: None }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whatever the size, only a part of an object is in memory. An object is there in full or not at all.
 
 mod reader;
+mod unfinished;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -89,23 +90,8 @@ const FILE_READ: usize = 128 << 10;
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     prefix: String,
-    place: Place,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Directory,
-    S3,
-}
-
-impl Place {
-    /// How many bytes an upload sends at once.
-    const fn part(self) -> usize {
-        match self {
-            Self::Directory => FILE_PART,
-            Self::S3 => S3_PART,
-        }
-    }
+    /// `None` in a bucket.
+    directory: Option<Arc<std::path::Path>>,
 }
 
 /// What [`Objects::put_stream`] stored.
@@ -156,7 +142,7 @@ impl Objects {
                 })?;
                 let files = LocalFileSystem::new_with_prefix(directory)?;
                 let store = Arc::new(files.with_fsync(true).with_automatic_cleanup(true));
-                Ok(Self { store, prefix: String::new(), place: Place::Directory })
+                Ok(Self { store, prefix: String::new(), directory: Some(directory.as_path().into()) })
             }
             ObjectsUrl::S3 { bucket, prefix, endpoint, region, allow_http } => {
                 let mut builder =
@@ -168,7 +154,7 @@ impl Objects {
                     builder = builder.with_region(region);
                 }
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-                Ok(Self { store: Arc::new(builder.build()?), prefix, place: Place::S3 })
+                Ok(Self { store: Arc::new(builder.build()?), prefix, directory: None })
             }
         }
     }
@@ -185,6 +171,7 @@ impl Objects {
         let mut body = std::pin::pin!(body);
         let mut upload: Option<Upload> = None;
         let mut hash = digest::Context::new(&digest::SHA256);
+        let part_size = if self.directory.is_some() { FILE_PART } else { S3_PART };
         let mut part = Part::default();
         let mut size: u64 = 0;
         while let Some(chunk) = body.next().await {
@@ -194,8 +181,8 @@ impl Objects {
                 return Err(Error::TooLarge { limit });
             }
             hash.update(&chunk);
-            while part.size + chunk.len() >= self.place.part() {
-                part.push(chunk.split_to(self.place.part() - part.size));
+            while part.size + chunk.len() >= part_size {
+                part.push(chunk.split_to(part_size - part.size));
                 let upload = match &mut upload {
                     Some(upload) => upload,
                     none => none.insert(Upload::new(self.store.put_multipart(&path).await?)),
@@ -247,20 +234,14 @@ impl Objects {
     /// A reader with random access, for a blocking task.
     pub async fn reader(&self, key: &str) -> Result<ObjectReader> {
         let path = self.path(key)?;
-        match self.place {
-            Place::Directory => {
-                let result = self.store.get(&path).await.map_err(|error| missing(key, error))?;
-                let size = result.meta.size;
-                match result.payload {
-                    GetResultPayload::File(file, _) => Ok(ObjectReader::file(file, size)),
-                    GetResultPayload::Stream(_) => Ok(ObjectReader::remote(self.store.clone(), path, size)),
-                }
-            }
-            Place::S3 => {
-                let size = self.size(key).await?;
-                Ok(ObjectReader::remote(self.store.clone(), path, size))
+        if self.directory.is_some() {
+            let result = self.store.get(&path).await.map_err(|error| missing(key, error))?;
+            if let GetResultPayload::File(file, _) = result.payload {
+                return Ok(ObjectReader::file(file, result.meta.size));
             }
         }
+        let size = self.size(key).await?;
+        Ok(ObjectReader::remote(self.store.clone(), path, size))
     }
 
     /// The size in bytes of the object at `key`. [`Error::NoObject`] if it is not there.
@@ -291,6 +272,15 @@ impl Objects {
             }
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Removes what uploads left behind that were cut off by a crash before `before`; how many. In a bucket that
+    /// is done by a lifecycle rule (`AbortIncompleteMultipartUpload`), so nothing happens here.
+    pub async fn remove_unfinished(&self, before: Timestamp) -> Result<u64> {
+        let Some(directory) = self.directory.clone() else { return Ok(0) };
+        let remove = move || unfinished::remove(&directory, before);
+        let removed = tokio::task::spawn_blocking(remove).await.map_err(object_store::Error::from)?;
+        removed.map_err(Error::file)
     }
 
     /// All objects whose key begins with the folders `under`, in no order.

@@ -49,16 +49,22 @@ macro_rules! params {
     };
 }
 
+impl Value<'_> {
+    /// What it is, for messages: these must not hold what is stored.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Integer(_) => "an integer",
+            Self::Real(_) => "a floating point number",
+            Self::Boolean(_) => "a boolean",
+            Self::Text(_) => "a text",
+            Self::Blob(_) => "bytes",
+        }
+    }
+}
+
 fn mismatch<T>(expected: &str, value: Value<'_>) -> std::result::Result<T, String> {
-    let found = match value {
-        Value::Null => "NULL",
-        Value::Integer(_) => "an integer",
-        Value::Real(_) => "a floating point number",
-        Value::Boolean(_) => "a boolean",
-        Value::Text(_) => "a text",
-        Value::Blob(_) => "bytes",
-    };
-    Err(format!("expected {expected}, found {found}"))
+    Err(format!("expected {expected}, found {}", value.kind()))
 }
 
 impl ToValue for Value<'_> {
@@ -345,7 +351,7 @@ impl ToSql for Value<'_> {
             (Self::Text(text), &Type::TEXT | &Type::VARCHAR) => text.to_sql(ty, out),
             (Self::Blob(bytes), &Type::BYTEA) => bytes.to_sql(ty, out),
             (value, ty) => {
-                Err(format!("{value:?} is bound where PostgreSQL expects {ty}; CAST the parameter").into())
+                Err(format!("{} is bound where PostgreSQL expects {ty}; CAST it", value.kind()).into())
             }
         }
     }

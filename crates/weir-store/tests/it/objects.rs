@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use weir_api::Timestamp;
 use weir_store::digest::sha256;
 use weir_store::objects::{Objects, ObjectsUrl};
 use weir_store::{Error, testing};
@@ -261,4 +262,26 @@ fn urls_of_object_stores() {
     for text in ["s3://", "s3:///prefix", "s3://bucket?zone=1", "s3://bucket?allow_http=yes"] {
         assert!(matches!(text.parse::<ObjectsUrl>(), Err(Error::Url { .. })), "{text}");
     }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_uploads_is_removed_once_it_is_old() {
+    let directory = tempfile::tempdir().unwrap();
+    let objects = Objects::open(&ObjectsUrl::Directory(directory.path().into())).unwrap();
+    objects.put("a/object", "text").await.unwrap();
+    assert!(objects.put("a/object#1", "text").await.is_err(), "no object has the name of a staged file");
+    let parts = content(5 << 20);
+    let waiting = chunks(&parts, 65_536).chain(stream::pending());
+    let mut upload = Box::pin(objects.put_stream("a/object", waiting, NO_LIMIT));
+    while files_under(directory.path()) < 2 {
+        assert!(futures_util::poll!(&mut upload).is_pending());
+        tokio::task::yield_now().await;
+    }
+    // Neither dropped nor completed, as if the process had ended here.
+    std::mem::forget(upload);
+    let (past, future) = (Timestamp::from_micros(0), Timestamp::from_micros(4_000_000_000_000_000));
+    assert_eq!(objects.remove_unfinished(past).await.unwrap(), 0);
+    assert_eq!(objects.remove_unfinished(future).await.unwrap(), 1);
+    assert_eq!(files_under(directory.path()), 1);
+    assert_eq!(read(&objects, "a/object", None).await.unwrap(), b"text");
 }
