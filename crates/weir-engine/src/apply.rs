@@ -66,6 +66,9 @@ fn finish(step: &mut Step<'_>, job: JobIndex, outcome: Outcome) -> Result<(), Re
         }
         (current, _) => return Err(Refused::Status(current)),
     };
+    if row.status == to {
+        return Ok(());
+    }
     if let Outcome::Failed { reason, exit_code } = outcome {
         record_failure(step.edit(job), to, reason, exit_code);
     }

@@ -19,7 +19,7 @@ pub struct Changes {
 }
 
 /// One thing to do outside the state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// Put the job into the queue and wake runners.
     Enqueue(JobIndex),

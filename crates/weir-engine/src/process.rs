@@ -7,6 +7,7 @@
 //! need, and what a job waits for lies before it in this order. The pass is linear in jobs and needs.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use weir_api::JobStatus;
 use weir_api::JobStatus::{Canceled, Created, Failed, Pending, Skipped, Success};
@@ -66,35 +67,33 @@ impl Pass {
     fn over(state: &PipelineState) -> Self {
         // The statuses as they will be: a verdict counts at once for the jobs after it.
         let mut statuses: Vec<JobStatus> = state.jobs.iter().map(|job| job.status).collect();
+        let needs = Needs::of(state);
         let mut by_stage: Vec<Vec<JobIndex>> = vec![Vec::new(); state.stages.len()];
-        let mut newest: HashMap<&str, JobIndex> = HashMap::with_capacity(state.jobs.len());
         for (index, job) in state.latest() {
             by_stage[job.stage as usize].push(index);
-            newest.insert(&job.name, index);
         }
 
         let mut verdicts = Vec::new();
         let mut stages = Vec::with_capacity(by_stage.len());
         let mut earlier = StatusSet::default();
         for jobs in &by_stage {
-            for index in in_order_of_needs(state, jobs, &newest) {
+            let set = |jobs: &[JobIndex], statuses: &[JobStatus]| -> StatusSet {
+                jobs.iter().map(|&job| (statuses[job.0 as usize], state.job(job).allow_failure)).collect()
+            };
+            for index in in_order_of_needs(state, jobs, &needs) {
                 let job = state.job(index);
-                let (previous, by_needs) = match &job.needs {
-                    None => (earlier.composite(), false),
-                    Some(needs) => {
-                        let needed = needs.iter().filter_map(|name| newest.get(name.as_str()));
-                        let set: StatusSet =
-                            needed.map(|&n| (statuses[n.0 as usize], state.job(n).allow_failure)).collect();
-                        (set.composite_of_needs(), true)
-                    }
+                let by_needs = job.needs.is_some();
+                let previous = if by_needs {
+                    set(needs.job(index), &statuses).composite_of_needs()
+                } else {
+                    earlier.composite()
                 };
                 if let Some(verdict) = decide(job, previous, by_needs) {
                     statuses[index.0 as usize] = verdict.status();
                     verdicts.push((index, verdict));
                 }
             }
-            let stage: StatusSet =
-                jobs.iter().map(|&n| (statuses[n.0 as usize], state.job(n).allow_failure)).collect();
+            let stage = set(jobs, &statuses);
             stages.push(stage.composite());
             earlier = earlier.union(stage);
         }
@@ -102,33 +101,52 @@ impl Pass {
     }
 }
 
+/// The rows that each created job needs: the newest ones of the names, as far as there are any.
+struct Needs {
+    rows: Vec<JobIndex>,
+    /// For each job, where its part of `rows` lies.
+    places: Vec<Range<usize>>,
+}
+
+impl Needs {
+    fn of(state: &PipelineState) -> Self {
+        let mut rows = Vec::new();
+        let mut places = vec![0..0; state.jobs.len()];
+        let waits = |job: &JobState| job.status == Created && job.needs.is_some();
+        if state.latest().any(|(_, job)| waits(job)) {
+            let newest: HashMap<&str, JobIndex> =
+                state.latest().map(|(index, job)| (job.name.as_str(), index)).collect();
+            for (index, job) in state.latest().filter(|(_, job)| waits(job)) {
+                let from = rows.len();
+                let names = job.needs.as_deref().unwrap_or_default();
+                rows.extend(names.iter().filter_map(|name| newest.get(name.as_str())));
+                places[index.0 as usize] = from..rows.len();
+            }
+        }
+        Self { rows, places }
+    }
+
+    fn job(&self, index: JobIndex) -> &[JobIndex] {
+        &self.rows[self.places[index.0 as usize].clone()]
+    }
+}
+
 /// The created jobs of one stage, each after those of them that it needs. Jobs of a cycle, which no pipeline
 /// file can contain, are left out and stay created.
-fn in_order_of_needs(
-    state: &PipelineState,
-    jobs: &[JobIndex],
-    newest: &HashMap<&str, JobIndex>,
-) -> Vec<JobIndex> {
+fn in_order_of_needs(state: &PipelineState, jobs: &[JobIndex], needs: &Needs) -> Vec<JobIndex> {
     let mut order: Vec<JobIndex> =
         jobs.iter().copied().filter(|&job| state.job(job).status == Created).collect();
-    let Some(stage) = order.first().map(|&job| state.job(job).stage) else { return order };
-    let same_stage_needs = |job: JobIndex| {
-        let needs = state.job(job).needs.as_deref().unwrap_or_default();
-        needs.iter().filter_map(|name| newest.get(name.as_str()).copied()).filter(move |&needed| {
-            let needed = state.job(needed);
-            needed.stage == stage && needed.status == Created
-        })
-    };
     let mut missing: HashMap<JobIndex, usize> = HashMap::new();
     let mut dependents: HashMap<JobIndex, Vec<JobIndex>> = HashMap::new();
     for &job in &order {
-        for needed in same_stage_needs(job) {
-            *missing.entry(job).or_default() += 1;
-            dependents.entry(needed).or_default().push(job);
+        let stage = state.job(job).stage;
+        for &needed in needs.job(job) {
+            let row = state.job(needed);
+            if row.stage == stage && row.status == Created {
+                *missing.entry(job).or_default() += 1;
+                dependents.entry(needed).or_default().push(job);
+            }
         }
-    }
-    if missing.is_empty() {
-        return order;
     }
     order.retain(|job| !missing.contains_key(job));
     let mut next = 0;

@@ -5,4 +5,5 @@ mod dependencies;
 mod payload;
 mod processing;
 mod scenario;
+mod simulation;
 mod timeouts;
