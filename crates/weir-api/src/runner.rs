@@ -384,6 +384,21 @@ pub struct JobUpdate {
     pub exit_code: Option<i64>,
 }
 
+impl JobUpdate {
+    /// An update that says only the state.
+    pub fn new(state: JobState) -> Self {
+        Self {
+            info: VersionInfo::default(),
+            token: Secret::default(),
+            state: Word::Known(state),
+            failure_reason: None,
+            checksum: None,
+            output: None,
+            exit_code: None,
+        }
+    }
+}
+
 /// What the runner knows about the whole trace.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -17,7 +17,7 @@ use crate::error::{Attempt, Error, Result};
 /// The first pause before a retry; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// No pause is longer, whatever the server asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How many redirects are followed.
 const MAX_REDIRECTS: u32 = 5;
 /// How much of a refusal's body is read.

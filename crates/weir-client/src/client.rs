@@ -11,9 +11,11 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 
 /// The time for a call, unless the builder says otherwise.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 /// A server may hold a runner's request for a job this long without a word, whatever the time for other calls.
 const LONGEST_SILENCE: Duration = Duration::from_secs(90);
+/// The pause between two looks at what is waited for, unless the builder says otherwise; as `glab` makes it.
+const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(3);
 /// How often a call is repeated, unless the builder says otherwise.
 const DEFAULT_RETRIES: u32 = 4;
 
@@ -28,6 +30,7 @@ struct Inner {
     credentials: HeaderMap,
     timeout: Duration,
     retries: u32,
+    poll_interval: Duration,
 }
 
 impl std::fmt::Debug for Client {
@@ -44,6 +47,7 @@ impl Client {
             credentials: Credentials::None,
             timeout: DEFAULT_TIMEOUT,
             retries: DEFAULT_RETRIES,
+            poll_interval: DEFAULT_POLL_INTERVAL,
             user_agent: concat!("weir-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             sudo: None,
             certificates: Vec::new(),
@@ -60,6 +64,10 @@ impl Client {
 
     pub(crate) fn timeout(&self) -> Duration {
         self.0.timeout
+    }
+
+    pub(crate) fn poll_interval(&self) -> Duration {
+        self.0.poll_interval
     }
 
     pub(crate) fn max_retries(&self) -> u32 {
@@ -88,6 +96,7 @@ pub struct ClientBuilder {
     credentials: Credentials,
     timeout: Duration,
     retries: u32,
+    poll_interval: Duration,
     user_agent: String,
     sudo: Option<String>,
     certificates: Vec<reqwest::Certificate>,
@@ -143,6 +152,14 @@ impl ClientBuilder {
         self
     }
 
+    /// The pause between two looks at a pipeline that is waited for, or a trace that is followed. 3 s unless
+    /// given.
+    #[must_use]
+    pub fn poll_interval(mut self, poll_interval: Duration) -> Self {
+        self.poll_interval = poll_interval;
+        self
+    }
+
     /// What the program calls itself.
     #[must_use]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
@@ -186,8 +203,8 @@ impl ClientBuilder {
             http = http.add_root_certificate(certificate.clone());
         }
         let http = http.build().map_err(|error| self.unusable(&error))?;
-        let (timeout, retries) = (self.timeout, self.retries);
-        Ok(Client(Arc::new(Inner { http, base, credentials, timeout, retries })))
+        let Self { timeout, retries, poll_interval, .. } = self;
+        Ok(Client(Arc::new(Inner { http, base, credentials, timeout, retries, poll_interval })))
     }
 
     fn unusable(&self, error: &dyn std::error::Error) -> Error {

@@ -39,9 +39,9 @@ use crate::error::{Error, Result};
 use crate::stream;
 
 /// How long a server may hold a request for a job, beyond the client's own time for a call.
-const LONG_POLL: Duration = Duration::from_secs(60);
+const LONG_POLL: Duration = Duration::from_mins(1);
 /// The longest pause between pieces of trace that a server may ask for. Source: gitlab-runner.
-const MAX_TRACE_INTERVAL: Duration = Duration::from_secs(15 * 60);
+const MAX_TRACE_INTERVAL: Duration = Duration::from_mins(15);
 
 /// The calls of a runner. The client needs no token of its own.
 #[derive(Debug, Clone)]

@@ -17,18 +17,6 @@ fn api(server: &MockServer) -> RunnerApi {
     RunnerApi::new(Client::builder(server.uri()).retries(0).build().unwrap())
 }
 
-fn update(state: JobState) -> JobUpdate {
-    JobUpdate {
-        info: Default::default(),
-        token: Default::default(),
-        state: state.into(),
-        failure_reason: None,
-        checksum: None,
-        output: None,
-        exit_code: None,
-    }
-}
-
 fn payload() -> serde_json::Value {
     json!({
         "id": 71, "token": "glcbt-1",
@@ -129,7 +117,7 @@ async fn every_answer_to_an_update_has_its_meaning() {
             .mount(&server)
             .await;
         let job = api(&server).job(JobId(71), "glcbt-1".into());
-        let reaction = job.update(&update(JobState::Running)).await.unwrap();
+        let reaction = job.update(&JobUpdate::new(JobState::Running)).await.unwrap();
         assert_eq!(reaction.outcome, outcome, "{status} {job_status:?}");
         assert_eq!(reaction.is_canceling(), job_status == Some("canceling"));
         assert_eq!(reaction.interval, Some(Duration::from_secs(7)));
@@ -141,7 +129,7 @@ async fn trouble_in_the_server_is_worth_another_try() {
     let server = MockServer::start().await;
     Mock::given(method("PUT")).respond_with(ResponseTemplate::new(502)).mount(&server).await;
     let job = api(&server).job(JobId(71), "t".into());
-    assert!(job.update(&update(JobState::Success)).await.unwrap_err().is_transient());
+    assert!(job.update(&JobUpdate::new(JobState::Success)).await.unwrap_err().is_transient());
 }
 
 #[tokio::test]
