@@ -4,27 +4,34 @@ use futures_util::{FutureExt, StreamExt};
 use weir_store::testing::Fresh;
 use weir_store::{Db, Engine, Error, Wake, params};
 
-async fn say(db: &Db, channel: &'static str, payload: &'static str) {
-    db.write(move |tx| tx.notify(channel, payload)).await.unwrap();
+async fn say(db: &Db, channel: &str, payload: &'static str) {
+    let channel = channel.to_owned();
+    db.write(move |tx| tx.notify(&channel, payload)).await.unwrap();
+}
+
+/// A channel of this run: all runs on a server hear one another.
+fn channel(name: &str) -> String {
+    format!("{name} \"{}\"", std::process::id())
 }
 
 #[tokio::test]
 async fn what_is_said_is_heard_once_it_is_committed() {
     let Some(fresh) = Fresh::on(Engine::Postgres).await.unwrap() else { return };
     let (here, there) = (fresh.open().await.unwrap(), fresh.open().await.unwrap());
-    let mut wakes = there.listen(&["wakes test, jobs", "wakes \"test\""]);
+    let (jobs, traces, other) = (channel("jobs"), channel("traces"), channel("other"));
+    let mut wakes = there.listen(&[&jobs, &traces]);
     assert_eq!(wakes.next().await, Some(Wake::Missed));
-    let rolled_back = here.write(|tx| {
-        tx.notify("wakes test, jobs", "never")?;
+    let unheard = jobs.clone();
+    let rolled_back = here.write(move |tx| {
+        tx.notify(&unheard, "never")?;
         Err::<(), _>(Error::NoRow)
     });
     rolled_back.await.unwrap_err();
-    say(&here, "wakes test, jobs", "41").await;
-    say(&here, "another channel", "42").await;
-    say(&here, "wakes \"test\"", "43").await;
-    for (channel, payload) in [("wakes test, jobs", "41"), ("wakes \"test\"", "43")] {
-        let expected = Wake::Notified { channel: channel.to_owned(), payload: payload.to_owned() };
-        assert_eq!(wakes.next().await, Some(expected));
+    say(&here, &jobs, "41").await;
+    say(&here, &other, "42").await;
+    say(&here, &traces, "43").await;
+    for (channel, payload) in [(jobs, "41".to_owned()), (traces, "43".to_owned())] {
+        assert_eq!(wakes.next().await, Some(Wake::Notified { channel, payload }));
     }
     fresh.remove().await.unwrap();
 }
@@ -33,16 +40,18 @@ async fn what_is_said_is_heard_once_it_is_committed() {
 async fn a_lost_connection_is_made_again_and_said() {
     let Some(fresh) = Fresh::on(Engine::Postgres).await.unwrap() else { return };
     let db = fresh.open().await.unwrap();
-    let mut wakes = db.listen(&["lost connection test"]);
+    let channel = channel("lost");
+    let mut wakes = db.listen(&[&channel]);
     assert_eq!(wakes.next().await, Some(Wake::Missed));
-    let kill =
-        "SELECT CAST(count(pg_terminate_backend(pid)) AS BIGINT) FROM pg_stat_activity WHERE query = $1";
-    let killed =
-        db.read(move |tx| tx.query_one(kill, params!["LISTEN \"lost connection test\""])?.get::<i64>(0));
+    let listening = format!("LISTEN \"{}\"", channel.replace('"', "\"\""));
+    let killed = db.read(move |tx| {
+        let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1";
+        Ok::<_, Error>(tx.query(kill, params![listening])?.len())
+    });
     assert_eq!(killed.await.unwrap(), 1);
     assert_eq!(wakes.next().await, Some(Wake::Missed));
-    say(&db, "lost connection test", "back").await;
-    assert!(matches!(wakes.next().await, Some(Wake::Notified { payload, .. }) if payload == "back"));
+    say(&db, &channel, "back").await;
+    assert_eq!(wakes.next().await, Some(Wake::Notified { channel, payload: "back".to_owned() }));
     fresh.remove().await.unwrap();
 }
 
