@@ -3,9 +3,9 @@
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use weir_api::{Secret, Timestamp, TokenScope, UserState};
-use weir_store::tokens::{Digest, Token};
+use weir_store::tokens::Token;
 use weir_store::users::User;
-use weir_store::{Tx, tokens, users};
+use weir_store::{TokenDigest, Tx, tokens, users};
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -156,8 +156,8 @@ pub async fn authenticate(ctx: &Ctx, credential: Credential) -> Result<Caller> {
 }
 
 /// All of a token that is stored.
-pub fn digest(token: &Secret) -> Digest {
-    weir_store::digest::sha256(token.expose().as_bytes())
+pub fn digest(token: &Secret) -> TokenDigest {
+    TokenDigest::of(token.expose())
 }
 
 fn find_user(tx: &mut Tx<'_>, name: &str) -> Result<Option<User>> {
