@@ -32,7 +32,8 @@ pub(crate) fn cancel_pipeline(step: &mut Step<'_>) {
     }
 }
 
-fn stop(step: &mut Step<'_>, job: JobIndex) {
+/// Cancels one job that can be; a running one gracefully if its runner can.
+pub(crate) fn stop(step: &mut Step<'_>, job: JobIndex) {
     let row = step.state().job(job);
     let to = if row.status == Running && row.cancel_gracefully { Canceling } else { Canceled };
     step.transition(job, to);

@@ -40,6 +40,8 @@ pub enum Event {
     },
     /// Cancel everything that can be canceled.
     CancelPipeline,
+    /// Cancel every job that can be and is `interruptible`.
+    CancelInterruptible,
     /// Retry one job: a new row.
     Retry {
         /// The job.

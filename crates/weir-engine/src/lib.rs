@@ -5,6 +5,7 @@
 //! the decisions around it: who may run what, until when, and with which payload.
 
 mod apply;
+pub mod auto_cancel;
 mod cancel;
 pub mod coverage;
 pub mod create;

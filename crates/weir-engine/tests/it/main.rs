@@ -1,9 +1,11 @@
 //! The engine as its users see it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod auto_cancel;
 mod dependencies;
 mod payload;
 mod processing;
+mod queue;
 mod scenario;
 mod simulation;
 mod timeouts;

@@ -32,6 +32,7 @@ fn any_job() -> impl Strategy<Value = (Job, Option<Vec<prop::sample::Index>>)> {
             let job = if is_bridge { bridge("") } else { job("") };
             let job = job.stage(stage).when(when).retry(retry).with(|job| {
                 job.allow_failure = allow_failure;
+                job.interruptible = has_delay;
                 job.start_in = (when == When::Delayed && has_delay).then_some(60);
             });
             (job, needs)
@@ -64,7 +65,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
 }
 
 fn any_event() -> impl Strategy<Value = (prop::sample::Index, u8)> {
-    (any::<prop::sample::Index>(), 0..20_u8)
+    (any::<prop::sample::Index>(), 0..21_u8)
 }
 
 /// Mostly what a runner does, sometimes what a person does.
@@ -78,6 +79,7 @@ fn event(kind: u8, job: JobIndex) -> Event {
         9 => Event::Cancel { job, force: false },
         10 => Event::Cancel { job, force: true },
         11 => Event::CancelPipeline,
+        20 => Event::CancelInterruptible,
         12 => Event::Retry { job },
         13 => Event::RetryPipeline,
         14 => Event::Play { job },
