@@ -219,7 +219,7 @@ impl Pattern {
         if self.globs.is_empty() {
             path == self.base || (path == "." && self.base.is_empty())
         } else {
-            self.globs.iter().any(|glob| glob.is_match(path))
+            !path.is_empty() && self.globs.iter().any(|glob| glob.is_match(path))
         }
     }
 }

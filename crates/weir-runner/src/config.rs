@@ -68,7 +68,7 @@ impl Config {
             trace_interval: None,
             keep_alive: Duration::from_secs(30),
             check_interval: Duration::from_secs(3),
-            unhealthy_interval: Duration::from_secs(3600),
+            unhealthy_interval: Duration::from_hours(1),
             shutdown_timeout: Duration::from_secs(30),
         }
     }

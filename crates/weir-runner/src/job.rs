@@ -74,7 +74,7 @@ pub async fn run(
         match &result {
             Ok(()) => trace.notice("Job succeeded"),
             Err(error @ JobError::System(_)) => {
-                trace.error(format_args!("Job failed (system failure): {error}"))
+                trace.error(format_args!("Job failed (system failure): {error}"));
             }
             Err(error) => trace.error(format_args!("Job failed: {error}")),
         }
@@ -179,15 +179,24 @@ impl<'a> Job<'a> {
                     // The stages end soon, since all that they wait for has been told to stop.
                     let _ = stages.await;
                     if matches!(cause, JobError::Timeout(_)) {
-                        self.trace.warning(TIMEOUT_ADVICE);
+                        self.warn_of_timeout("Job");
                     }
                     Err(cause)
                 }
             }
         };
         executor.cleanup().await;
+        // Again, for a job that ended early.
         let _ = sources::remove_folder(&self.temp_dir).await;
         result
+    }
+
+    fn warn_of_timeout(&self, what: &str) {
+        self.trace.warning(format_args!(
+            "{what} could not run to completion because the timeout was exceeded. For more control over job and script \
+             timeouts see: \
+             https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts"
+        ));
     }
 
     async fn ended_from_outside(&self, deadline: Instant) -> JobError {
@@ -289,6 +298,12 @@ impl<'a> Job<'a> {
             saved = self.stoppable_section(&name, &title, work).await;
         }
         let uploaded = self.upload(&transfer, is_success).await;
+        let title = "Cleaning up project directory and file based variables";
+        let cleaned =
+            self.section("cleanup_file_variables", title, sources::remove_folder(&self.temp_dir)).await;
+        if let Err(error) = cleaned {
+            tracing::warn!(job = %self.payload.id, %error, "cleaning up failed");
+        }
         result.and(saved).and(uploaded)
     }
 
@@ -371,7 +386,9 @@ impl<'a> Job<'a> {
                 let title = format!("Executing \"{stage}\" stage of the job script");
                 let mut commands = step.script.clone();
                 if step.name == "release" {
-                    commands.iter_mut().for_each(|command| *command = self.variables.expand(command));
+                    for command in &mut commands {
+                        *command = self.variables.expand(command);
+                    }
                 }
                 let run = self.script(executor, &stage, &commands, &self.variables, &self.stop_script);
                 self.section(&stage, &title, run).await?;
@@ -383,7 +400,7 @@ impl<'a> Job<'a> {
             return Err(JobError::Stopped);
         }
         if is_late {
-            self.trace.warning(TIMEOUT_ADVICE);
+            self.warn_of_timeout("step_script");
             result = Err(JobError::ScriptTimeout);
         } else if self.signals.cancel.is_cancelled() {
             self.trace.warning("script canceled externally (UI, API)");
@@ -411,7 +428,7 @@ impl<'a> Job<'a> {
         });
         let (after, is_late) = with_timeout(after, after_timeout, &stop).await;
         if is_late {
-            self.trace.warning(TIMEOUT_ADVICE);
+            self.warn_of_timeout("after_script");
         }
         let ignores =
             !matches!(self.variables.value("AFTER_SCRIPT_IGNORE_ERRORS"), "false" | "FALSE" | "False" | "0");
@@ -471,10 +488,6 @@ impl<'a> Job<'a> {
 }
 
 const ENV_FILE: &str = "gitlab_runner_env";
-
-const TIMEOUT_ADVICE: &str = "step_script could not run to completion because the timeout was exceeded. For more control \
-    over job and script timeouts see: \
-    https://docs.gitlab.com/ci/runners/configure_runners/#set-script-and-after_script-timeouts";
 
 /// Runs `work`, which ends soon after `stop`; the second value says whether `timeout` ended it.
 async fn with_timeout<T>(

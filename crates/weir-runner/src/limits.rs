@@ -25,11 +25,11 @@ pub const DRAIN_QUIET: Duration = Duration::from_millis(50);
 /// The longest wait between two tries of a failed request.
 pub const BACKOFF: Duration = Duration::from_secs(30);
 /// The longest update interval that a server can ask for. Source: `MaxUpdateInterval` of gitlab-runner.
-pub const UPDATE_INTERVAL: Duration = Duration::from_secs(15 * 60);
+pub const UPDATE_INTERVAL: Duration = Duration::from_mins(15);
 /// The timeout of a job that has none. Source: `DefaultTimeout` of gitlab-runner.
-pub const JOB_TIMEOUT: Duration = Duration::from_secs(7200);
+pub const JOB_TIMEOUT: Duration = Duration::from_hours(2);
 /// The timeout of `after_script` unless configured. Source: `AfterScriptTimeout` of gitlab-runner.
-pub const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_secs(300);
+pub const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_mins(5);
 /// How many jobs a server may refuse to name before the runner rests. Source: `DefaultUnhealthyRequestsLimit`.
 pub const UNHEALTHY_REQUESTS: u32 = 3;
 /// How many files an archive to extract may hold.

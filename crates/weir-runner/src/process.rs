@@ -84,7 +84,7 @@ pub(crate) async fn run(
     let mut is_open = true;
     let mut status: Option<ExitStatus> = None;
     let mut kill_at: Option<Instant> = None;
-    let far = Instant::now() + Duration::from_secs(86_400 * 365);
+    let far = Instant::now() + Duration::from_hours(24 * 365);
     let (mut drain_end, mut quiet_at) = (far, far);
     while status.is_none() || is_open {
         tokio::select! {

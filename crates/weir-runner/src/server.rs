@@ -38,10 +38,13 @@ pub enum Server {
 #[derive(Debug, Clone)]
 pub struct Remote(RunnerApi);
 
+/// Gets a job's trace piece by piece.
+pub type Output = dyn Fn(JobId, &[u8]) + Send + Sync;
+
 /// Takes what jobs would send to a server: traces go to a function, artifacts into a folder.
 pub struct Local {
     /// Gets traces as they grow.
-    pub output: Arc<dyn Fn(JobId, &[u8]) + Send + Sync>,
+    pub output: Arc<Output>,
     /// Where artifacts lie: `<job>/<type>/<file name>`, the archive as `<job>/archive.zip`.
     pub artifacts: PathBuf,
 }

@@ -3,6 +3,7 @@
 //! Source: `writeGetSourcesScript` and what it calls in `shells/abstract.go` of gitlab-runner.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -192,12 +193,18 @@ impl Sources<'_> {
             init.extend(["--initial-branch=none".into(), "--".into(), folder.into()]);
             make_folder(folder).await?;
             self.git(init).await?;
-            let include = format!("[include]\n\tpath = {}\n", quoted(&config.to_string_lossy()));
-            append(&folder.join(".git/config"), &include).await?;
+            let added =
+                format!("{}[include]\n\tpath = {}\n", self.remote(), quoted(&config.to_string_lossy()));
+            append(&folder.join(".git/config"), &added).await?;
             self.trace.notice("Created fresh repository.");
         } else {
             for name in LEFTOVERS {
                 let _ = tokio::fs::remove_file(folder.join(".git").join(name)).await;
+            }
+            let config = tokio::fs::read_to_string(folder.join(".git/config")).await.unwrap_or_default();
+            if !config.contains(&self.remote()) {
+                let url = without_credentials(self.info.repo_url.expose());
+                self.git(["remote", "set-url", "origin", &url].map(OsString::from)).await?;
             }
         }
 
@@ -273,7 +280,19 @@ impl Sources<'_> {
             settings.clean_flags.clone()
         };
         clean.extend(flags.into_iter().map(OsString::from));
-        self.git(clean).await
+        self.git(clean).await?;
+        // For Git commands of the script within submodules.
+        let mut configure: Vec<OsString> =
+            ["submodule", "foreach", "--quiet", "--recursive"].map(Into::into).into();
+        configure.extend(["git", "config", "--replace-all", "include.path"].map(OsString::from));
+        configure.push(self.config_path().into());
+        self.git(configure).await
+    }
+
+    /// The remote in Git's configuration, without credentials.
+    fn remote(&self) -> String {
+        let url = quoted(&without_credentials(self.info.repo_url.expose()));
+        format!("[remote \"origin\"]\n\turl = {url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n")
     }
 
     fn config_path(&self) -> PathBuf {
@@ -285,13 +304,11 @@ impl Sources<'_> {
     async fn write_config(&self) -> Result<PathBuf, JobError> {
         let url = self.info.repo_url.expose();
         let clean = without_credentials(url);
-        let mut config = format!(
-            "[fetch]\n\trecurseSubmodules = false\n[credential]\n\tinteractive = never\n[gc]\n\tautoDetach = false\n\
-             [remote \"origin\"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
-            quoted(&clean)
+        let mut config = String::from(
+            "[fetch]\n\trecurseSubmodules = false\n[credential]\n\tinteractive = never\n[gc]\n\tautoDetach = false\n",
         );
         if clean != url {
-            config.push_str(&format!("[url {}]\n\tinsteadOf = {}\n", quoted(url), quoted(&clean)));
+            let _ = write!(config, "[url {}]\n\tinsteadOf = {}\n", quoted(url), quoted(&clean));
         }
         let path = self.config_path();
         write_private(&path, config.as_bytes())

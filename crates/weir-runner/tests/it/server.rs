@@ -137,12 +137,11 @@ impl World {
                 notified.await;
             }
         };
-        match tokio::time::timeout(Duration::from_secs(60), wait).await {
-            Ok(seen) => seen,
-            Err(_) => {
-                panic!("the job did not get there: {:#?}\n{}", self.seen(id).updates, self.seen(id).text())
-            }
+        if let Ok(seen) = tokio::time::timeout(Duration::from_mins(1), wait).await {
+            return seen;
         }
+        let seen = self.seen(id);
+        panic!("the job did not get there: {:#?}\n{}", seen.updates, seen.text());
     }
 
     fn seen_quietly(&self, id: i64) -> Seen {
@@ -222,6 +221,9 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
 
 async fn request(State(shared): State<Shared>, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap();
+    if body["token"] != "glrt-abcdefghijklmnop" {
+        shared.with(|inner| inner.requests += 1);
+    }
     if body["token"] != "glrt-abcdefghijklmnop" {
         return (StatusCode::FORBIDDEN, axum::Json(json!({"message": "403 Forbidden"}))).into_response();
     }
