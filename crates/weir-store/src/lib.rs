@@ -7,7 +7,9 @@
 //! - Column types are `BIGINT`, `TEXT`, `BOOLEAN`, `{{blob}}`, `DOUBLE PRECISION`, and `{{id}}` for identities.
 //! - Times are microseconds in `BIGINT`, vocabularies and JSON are `TEXT`.
 //! - Parameters are `$1`, `$2`, …. PostgreSQL infers their types from the context; where there is none, write
-//!   `CAST($1 AS BIGINT)`. `sum` of a `BIGINT` needs `CAST(sum(x) AS BIGINT)`.
+//!   `CAST($1 AS BIGINT)`. `sum` and `avg` of a `BIGINT` need a cast of their result.
+//! - `lower` and the order of texts know ASCII only, on SQLite as in a PostgreSQL database with the collation `C`.
+//! - No constraint is deferred: one that fails at the commit would fail every write of its group.
 //! - The only hooks are [`Tx::for_update`], [`Tx::for_update_skip_locked`] and [`Tx::notify`].
 
 pub mod artifacts;

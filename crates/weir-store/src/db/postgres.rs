@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use futures_util::TryStreamExt;
 use futures_util::future::join;
+use futures_util::{FutureExt, TryStreamExt};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -85,7 +85,7 @@ impl Postgres {
         self.blocking(move |session| {
             let mut attempt = 1;
             loop {
-                let (result, transient) = session.transaction("BEGIN", &f);
+                let (result, transient) = session.transaction(&f);
                 if !transient || attempt == ATTEMPTS {
                     return result;
                 }
@@ -103,9 +103,7 @@ impl Postgres {
         E: From<Error> + Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        // One snapshot for the whole closure, as on SQLite.
-        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        self.blocking(|session| session.transaction(BEGIN, f).0).await
+        self.blocking(|session| session.snapshot(f)).await
     }
 
     /// What is said on `channels` from now on.
@@ -138,14 +136,14 @@ impl Session {
     /// Runs `f` in a transaction; the flag says whether another attempt may succeed.
     fn transaction<T, E: From<Error>>(
         &self,
-        begin: &'static str,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> (Result<T, E>, bool) {
-        self.begin.set(Some(begin));
+        self.begin.set(Some("BEGIN"));
         let mut tx = Tx::postgres(self);
         let result = guarded(|| f(&mut tx)).and_then(|value| tx.finish().map(|()| value).map_err(E::from));
         let mut transient = tx.is_transient();
         if self.begin.take().is_some() {
+            // No statement was run.
             return (result, false);
         }
         let result = result.and_then(|value| match self.batch("COMMIT") {
@@ -162,6 +160,18 @@ impl Session {
             }
         }
         (result, transient)
+    }
+
+    /// Runs `f` on one snapshot, as SQLite does.
+    fn snapshot<T, E: From<Error>>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+        self.begin.set(Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+        let mut tx = Tx::postgres(self);
+        let result = guarded(|| f(&mut tx)).and_then(|value| tx.finish().map(|()| value).map_err(E::from));
+        if self.begin.take().is_none() {
+            // One poll sends it. How it ends matters to nobody, so a read spares that round trip.
+            let _unawaited = self.client.batch_execute("ROLLBACK").now_or_never();
+        }
+        result
     }
 
     pub(super) fn batch(&self, sql: &str) -> Result<()> {
