@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lenient::null_as_default;
-use crate::status::JobStatus;
+use crate::status::{FailureReason, JobStatus};
 
 /// A status with its texts and pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,12 +135,51 @@ impl DetailedStatus {
         }
     }
 
-    /// The same with another tooltip, `failed - (script failure)`.
+    /// The same with the reason in its tooltip, `failed - (script failure)`.
     #[must_use]
-    pub fn with_tooltip(mut self, tooltip: String) -> Self {
-        self.tooltip = tooltip;
+    pub fn with_failure(mut self, reason: FailureReason) -> Self {
+        let words = failure_words(reason);
+        self.tooltip = match self.label.strip_prefix("failed") {
+            Some(more) => format!("failed - ({words}){more}"),
+            None => format!("{} - ({words})", self.label),
+        };
         self
     }
+}
+
+/// A failure reason for people. Source: `lib/gitlab/ci/status/build/failed.rb`; where that has no words, the
+/// reason's own.
+pub fn failure_words(reason: FailureReason) -> std::borrow::Cow<'static, str> {
+    use FailureReason as R;
+    let words = match reason {
+        R::ApiFailure => "API failure",
+        R::RunnerUnsupported => "unsupported runner",
+        R::PipelineLoopDetected => "job would create infinitely looping pipelines",
+        R::InvalidBridgeTrigger => "downstream pipeline trigger definition is invalid",
+        R::DownstreamBridgeProjectNotFound => "downstream project could not be found",
+        R::UpstreamBridgeProjectNotFound => "upstream project could not be found",
+        R::InsufficientBridgePermissions => "no permissions to trigger downstream pipeline",
+        R::InsufficientUpstreamPermissions => "no permissions to read upstream project",
+        R::BridgePipelineIsChildPipeline => {
+            "creation of child pipeline not allowed from another child pipeline"
+        }
+        R::DownstreamPipelineCreationFailed => "downstream pipeline can not be created",
+        R::SecretsProviderNotFound => "secrets provider can not be found",
+        R::ReachedMaxDescendantPipelinesDepth => "reached maximum depth of child pipelines",
+        R::ReachedMaxPipelineHierarchySize => "downstream pipeline tree is too large",
+        R::ProjectDeleted => "pipeline project was deleted",
+        R::UserBlocked => "pipeline user was blocked",
+        R::CiQuotaExceeded => "no more CI minutes available",
+        R::NoMatchingRunner => "no matching runner available",
+        R::TraceSizeExceeded => "log size limit exceeded",
+        R::BuildsDisabled => "project builds are disabled",
+        R::IpRestrictionFailure => "IP address restriction failure",
+        R::ReachedDownstreamPipelineTriggerRateLimit => {
+            "Too many downstream pipelines triggered in the last minute. Try again later."
+        }
+        other => return other.as_str().replace('_', " ").into(),
+    };
+    words.into()
 }
 
 #[cfg(test)]
@@ -157,6 +196,18 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(words.join("\n"));
+    }
+
+    #[test]
+    fn a_failed_jobs_tooltip_tells_why() {
+        for (with_warnings, reason, tooltip) in [
+            (false, FailureReason::ScriptFailure, "failed - (script failure)"),
+            (false, FailureReason::RunnerUnsupported, "failed - (unsupported runner)"),
+            (true, FailureReason::ScriptFailure, "failed - (script failure) (allowed to fail)"),
+        ] {
+            let words = StatusWords::of(JobStatus::Failed, StatusOf::Job, with_warnings);
+            assert_eq!(DetailedStatus::new(words, None).with_failure(reason).tooltip, tooltip);
+        }
     }
 
     #[test]

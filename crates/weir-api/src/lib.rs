@@ -33,11 +33,13 @@ pub mod runners;
 mod secret;
 pub mod status;
 pub mod tags;
+pub mod test_reports;
 pub mod time;
 pub mod tokens;
 pub mod tree;
 pub mod triggers;
 pub mod users;
+pub mod v3;
 pub mod variables;
 mod word;
 

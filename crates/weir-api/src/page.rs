@@ -128,4 +128,15 @@ mod tests {
         );
         assert!(!info.has_next());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_link_is_found_whatever_stands_around_it(before in ".*", after in ".*") {
+            let wanted = "https://ci.example/?cursor=1";
+            let link = format!("<https://ci.example/>; rel=\"first\", <{wanted}>; rel=\"next\", <{after}");
+            proptest::prop_assert_eq!(find_rel(&link, "next"), Some(wanted.to_owned()));
+            // Garbage is read without harm.
+            let _ = find_rel(&before, "next");
+        }
+    }
 }

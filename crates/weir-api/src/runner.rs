@@ -1060,4 +1060,12 @@ mod tests {
             assert!(wrong.parse::<TraceRange>().is_err(), "{wrong}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_trace_range_is_read_as_it_was_written(start: u64, end: u64) {
+            let range = TraceRange { start, end };
+            proptest::prop_assert_eq!(range.to_string().parse::<TraceRange>(), Ok(range));
+        }
+    }
 }

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use weir_api::{
     artifacts, branches, commits, files, groups, jobs, lint, members, metadata, namespaces,
-    pipeline_schedules, pipelines, projects, runners, tags, tokens, tree, triggers, users, variables,
+    pipeline_schedules, pipelines, projects, runners, tags, test_reports, tokens, tree, triggers, users, v3,
+    variables,
 };
 
 /// `text` may be laid out for readers; what is compared is its compact form, order of members included.
@@ -249,4 +250,46 @@ fn triggers_schedules_and_the_rest() {
         r#"{"version":"19.4.0","revision":"a","kas":{"enabled":false,"externalUrl":null,
         "externalK8sProxyUrl":null,"version":null},"enterprise":false}"#,
     );
+}
+
+#[test]
+fn test_reports() {
+    survives::<test_reports::TestReport>(
+        r#"{"total_time":1.5,"total_count":1,"success_count":0,"failed_count":1,"skipped_count":0,"error_count":0,
+        "test_suites":[{"name":"unit","total_time":1.5,"total_count":1,"success_count":0,"failed_count":1,
+        "skipped_count":0,"error_count":0,"suite_error":null,"test_cases":[{"status":"failed","name":"adds",
+        "classname":null,"file":null,"execution_time":1.5,"system_output":"1 != 2","stack_trace":null,
+        "recent_failures":{"count":2,"base_branch":"main"},"attachment_url":"u"}]}]}"#,
+    );
+    survives::<test_reports::TestReportSummary>(
+        r#"{"total":{"time":1.5,"count":1,"success":1,"failed":0,"skipped":0,"error":0,"suite_error":null},
+        "test_suites":[{"name":"unit","total_time":1.5,"total_count":1,"success_count":1,"failed_count":0,
+        "skipped_count":0,"error_count":0,"build_ids":[71],"suite_error":null}]}"#,
+    );
+}
+
+#[test]
+fn v3() {
+    survives::<v3::Build>(
+        r#"{"id":7,"status":"failed","stage":"test","name":"teaspoon","ref":"master","tag":false,"coverage":null,
+        "created_at":"2015-12-24T15:51:21.802Z","started_at":null,"finished_at":null,
+        "user":{"id":1,"name":"Administrator","username":"root","state":"active","avatar_url":null,"web_url":"w",
+        "created_at":"2015-12-21T13:14:24.077Z","is_admin":true,"bio":null,"location":null,"skype":"",
+        "linkedin":"","twitter":"","website_url":"","organization":""},"artifacts_file":null,
+        "commit":{"id":"0ff3","short_id":"0ff3","title":"t","author_name":"A","author_email":"a@example.com",
+        "created_at":"2015-12-24T16:51:14.000+01:00","message":"t"},
+        "runner":{"id":1,"description":null,"active":true,"is_shared":true,"name":null},
+        "pipeline":{"id":6,"sha":"0ff3","ref":"master","status":"pending"}}"#,
+    );
+    survives::<v3::Pipeline>(
+        r#"{"id":6,"sha":"0ff3","ref":"master","status":"pending","before_sha":"0000","tag":false,
+        "yaml_errors":null,"user":null,"created_at":"2015-12-24T15:51:21.802Z",
+        "updated_at":"2015-12-24T15:51:21.802Z","started_at":null,"finished_at":null,"committed_at":null,
+        "duration":null,"coverage":"30.0"}"#,
+    );
+    survives::<v3::Trigger>(
+        r#"{"token":"t","created_at":"2015-12-24T15:51:21.802Z","updated_at":"2015-12-24T15:51:21.802Z",
+        "deleted_at":null,"last_used":null,"owner":null}"#,
+    );
+    survives::<v3::TriggerRequest>(r#"{"id":1,"variables":{"A":"1"}}"#);
 }
