@@ -33,6 +33,7 @@ pub fn apply(state: &mut PipelineState, event: Event, now: Timestamp) -> Result<
         Event::Erase { job } => erase(&mut step, job)?,
         Event::Enqueue { job } => manual::enqueue(&mut step, job)?,
         Event::DownstreamCreated { job, strategy } => downstream::created(&mut step, job, strategy)?,
+        Event::DownstreamRestarted { job } => downstream::restarted(&mut step, job)?,
         Event::DownstreamStatus { job, status, strategy } => {
             downstream::changed(&mut step, job, status, strategy)?;
         }

@@ -6,7 +6,9 @@ use weir_api::JobStatus::{self, Canceled, Failed, Manual, Pending, Running, Skip
 use weir_compiler::plan::Strategy;
 
 use crate::event::Refused;
+use crate::manual;
 use crate::state::JobIndex;
+use crate::status;
 use crate::step::Step;
 
 /// The downstream pipeline exists: the bridge follows it, or is done.
@@ -40,5 +42,19 @@ pub(crate) fn changed(
         _ => return Ok(()),
     };
     step.transition(job, to);
+    Ok(())
+}
+
+/// The downstream pipeline goes on after its end: a bridge that had ended waits for it again, and so do the jobs
+/// that were skipped because of it. The downstream pipeline stays the same.
+pub(crate) fn restarted(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
+    let row = step.find(job)?;
+    if !row.bridge || row.retried {
+        return Err(Refused::Status(row.status));
+    }
+    if status::is_completed(row.status) {
+        step.transition(job, Pending);
+        manual::reset_skipped_dependents(step, job);
+    }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub enum Effect {
     Dequeue(JobIndex),
     /// Wake up at this time and send [`crate::Event::Due`].
     Schedule(JobIndex, Timestamp),
-    /// Start the bridge's downstream pipeline.
+    /// Start the bridge's downstream pipeline, unless it has one: a bridge can be reset after it was skipped.
     TriggerDownstream(JobIndex),
     /// Delete artifacts and trace.
     EraseData(JobIndex),

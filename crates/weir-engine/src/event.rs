@@ -85,6 +85,11 @@ pub enum Event {
         /// `trigger:strategy`.
         strategy: Strategy,
     },
+    /// Something in the downstream pipeline of a bridge with a strategy was retried or played.
+    DownstreamRestarted {
+        /// The bridge.
+        job: JobIndex,
+    },
     /// The raw `enqueue` transition, without the side effects of play. For the conformance cases.
     Enqueue {
         /// The job.

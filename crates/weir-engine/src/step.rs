@@ -89,7 +89,10 @@ impl<'a> Step<'a> {
         match (bridge, from, to) {
             (false, Pending, _) => self.effect(Effect::Dequeue(job)),
             (false, _, Pending) => self.effect(Effect::Enqueue(job)),
-            (true, _, Pending) => self.effect(Effect::TriggerDownstream(job)),
+            // A bridge whose downstream goes on comes here from its end, and has its downstream.
+            (true, Created | Manual | JobStatus::WaitingForResource, Pending) => {
+                self.effect(Effect::TriggerDownstream(job));
+            }
             _ => {}
         }
     }

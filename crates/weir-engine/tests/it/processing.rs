@@ -626,6 +626,24 @@ fn a_bridge_with_a_strategy_follows_its_downstream() {
     assert_eq!(Scenario::of([self::job("a")]).apply(event), Err(Refused::Status(JobStatus::Pending)));
 }
 
+#[test]
+fn a_bridge_waits_again_when_its_downstream_goes_on() {
+    let job = JobIndex(0);
+    let mut scenario = Scenario::of([bridge("b"), self::job("next").stage(1)]);
+    scenario.apply(Event::DownstreamCreated { job, strategy: Some(Strategy::Depend) }).unwrap();
+    scenario.apply(Event::DownstreamRestarted { job }).unwrap();
+    scenario = scenario.shows("running: running created");
+    scenario.apply(Event::DownstreamStatus { job, status: Failed, strategy: Strategy::Depend }).unwrap();
+    scenario = scenario.shows("failed: failed skipped");
+    scenario.apply(Event::DownstreamRestarted { job }).unwrap();
+    assert!(!scenario.changes.effects.contains(&Effect::TriggerDownstream(job)), "it has its downstream");
+    scenario = scenario.shows("running: pending created");
+    scenario.apply(Event::DownstreamStatus { job, status: Success, strategy: Strategy::Depend }).unwrap();
+    scenario = scenario.shows("running: success pending");
+    let next = Event::DownstreamRestarted { job: JobIndex(1) };
+    assert_eq!(scenario.apply(next), Err(Refused::Status(JobStatus::Pending)));
+}
+
 // The pipeline's own fields and the effects.
 
 #[test]

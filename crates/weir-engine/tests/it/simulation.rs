@@ -65,7 +65,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
 }
 
 fn any_event() -> impl Strategy<Value = (prop::sample::Index, u8)> {
-    (any::<prop::sample::Index>(), 0..21_u8)
+    (any::<prop::sample::Index>(), 0..22_u8)
 }
 
 /// Mostly what a runner does, sometimes what a person does.
@@ -80,6 +80,7 @@ fn event(kind: u8, job: JobIndex) -> Event {
         10 => Event::Cancel { job, force: true },
         11 => Event::CancelPipeline,
         20 => Event::CancelInterruptible,
+        21 => Event::DownstreamRestarted { job },
         12 => Event::Retry { job },
         13 => Event::RetryPipeline,
         14 => Event::Play { job },
