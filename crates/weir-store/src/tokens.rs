@@ -93,15 +93,13 @@ fn read(row: &Row) -> Result<Token> {
 /// Adds a token.
 pub fn insert(tx: &mut Tx<'_>, new: &NewToken, now: Timestamp) -> Result<Token> {
     let scopes = serde_json::to_string(&new.scopes)?;
-    let row = tx.query_one(
-        &format!(
-            "INSERT INTO personal_access_tokens AS t
-                 (user_id, name, description, digest, scopes, revoked, expires_on, created_at)
-             VALUES ($1, $2, $3, $4, $5, FALSE, $6, $7) RETURNING {COLUMNS}"
-        ),
+    let id: TokenId = tx.insert(
+        "INSERT INTO personal_access_tokens
+             (user_id, name, description, digest, scopes, revoked, expires_on, created_at)
+         VALUES ($1, $2, $3, $4, $5, FALSE, $6, $7) RETURNING id",
         params![new.user_id, new.name, new.description, new.digest, scopes, new.expires_on, now],
     )?;
-    read(&row)
+    find(tx, id)?.ok_or(crate::Error::NoRow)
 }
 
 /// The token with a digest and its user, whether they are active or not.

@@ -79,14 +79,12 @@ fn read(row: &Row) -> Result<User> {
 /// Adds a user; [`Error::Conflict`](crate::Error::Conflict) if its username or e-mail is taken. Its namespace is
 /// [`namespaces::insert_user`](crate::namespaces::insert_user).
 pub fn insert(tx: &mut Tx<'_>, new: &NewUser, now: Timestamp) -> Result<User> {
-    let row = tx.query_one(
-        &format!(
-            "INSERT INTO users AS u (username, name, email, state, admin, bot, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {COLUMNS}"
-        ),
+    let id: UserId = tx.insert(
+        "INSERT INTO users (username, name, email, state, admin, bot, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         params![new.username, new.name, new.email, UserState::Active, new.admin, new.bot, now],
     )?;
-    read(&row)
+    find(tx, id)?.ok_or(crate::Error::NoRow)
 }
 
 /// The user with an id.

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod objects;
+mod people;
+mod pipelines;
+mod queue;
 mod transactions;
 mod values;
 mod wakes;
+mod world;
