@@ -8,7 +8,7 @@ mod apply;
 pub mod auto_cancel;
 mod cancel;
 pub mod coverage;
-pub mod create;
+mod create;
 mod delayed;
 pub mod dependencies;
 mod downstream;

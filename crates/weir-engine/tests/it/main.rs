@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod auto_cancel;
+mod conformance;
 mod dependencies;
 mod payload;
 mod processing;

@@ -1,0 +1,246 @@
+//! GitLab's own processing cases, if the conformance data is there.
+//!
+//! The cases come from `spec/services/ci/pipeline_processing/test_cases` of GitLab. The folder is
+//! `$WEIR_CONFORMANCE`, or `shared/conformance` beside the repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Once;
+
+use weir_compiler::Plan;
+use weir_compiler::plan::{AutoCancel, Job, When};
+use weir_yaml::{FileId, Node, Value};
+
+use crate::scenario::{Keywords, Scenario, job};
+
+macro_rules! cases {
+    ($($name:ident,)*) => {
+        /// The files of the folder, without `.yml`.
+        const CASES: &[&str] = &[$(stringify!($name),)*];
+
+        $(#[test]
+        fn $name() {
+            check(stringify!($name));
+        })*
+    };
+}
+
+cases! {
+    dag_build2_build1_rules_out_test_needs_build1_with_optional,
+    dag_build_fails,
+    dag_build_fails_deploy_is_delayed_and_needs_test,
+    dag_build_fails_deploy_is_manual_and_needs_test,
+    dag_build_fails_deploy_needs_test,
+    dag_build_fails_deploy_needs_test_when_always,
+    dag_build_fails_other_build_succeeds_deploy_always,
+    dag_build_fails_other_build_succeeds_deploy_needs_one_build_and_test,
+    dag_build_fails_test_always,
+    dag_build_fails_test_fails_with_allow_failure,
+    dag_build_fails_test_on_failure,
+    dag_build_fails_test_on_failure_deploy_needs_test,
+    dag_build_fails_test_skips_rollback_on_failure,
+    dag_build_fails_with_allow_failure_test_on_failure,
+    dag_build_rules_out_test_needs_build_with_optional,
+    dag_build_succeds_test_manual_allow_failure_true_deploy_needs_both,
+    dag_build_succeds_test_manual_allow_failure_true_deploy_needs_test,
+    dag_build_succeeds_test_on_failure,
+    dag_build_test_manual_review_deploy,
+    dag_build_test_two_manual_review_test_staging_production,
+    dag_builds_succeed_test_on_failure_deploy_needs_one_build_and_test,
+    dag_builds_succeed_test_on_failure_deploy_needs_one_build_and_test_when_always,
+    dag_deploy_needs_empty,
+    dag_same_stage_with_fail_and_retry_1,
+    dag_same_stage_with_fail_and_retry_2,
+    dag_same_stage_with_subsequent_manual_jobs,
+    dag_same_stages,
+    dag_test_allow_failure_true,
+    dag_test_manual_allow_failure_false,
+    dag_test_manual_allow_failure_false_deploy_always,
+    dag_test_manual_allow_failure_false_deploy_on_failure,
+    dag_test_manual_allow_failure_false_other_test_succeeds_deploy_needs_both,
+    dag_test_manual_allow_failure_true,
+    dag_test_manual_allow_failure_true_deploy_always,
+    dag_test_manual_allow_failure_true_deploy_on_failure,
+    dag_test_manual_allow_failure_true_fails,
+    dag_test_manual_allow_failure_true_other_test_succeeds_deploy_needs_both,
+    dag_test_manual_allow_failure_true_succeeds,
+    dag_test_manual_post_test_needs_deploy_is_stage,
+    dag_test_manual_same_and_different_stage_needs,
+    dag_test_manual_same_stage_needs,
+    dag_test_on_failure_no_needs,
+    dag_test_on_failure_with_success,
+    stage_build_cancels_test1_and_test2_have_when,
+    stage_build_cancels_with_allow_failure_test1_and_test2_have_when,
+    stage_build_fails,
+    stage_build_fails_test_allow_failure,
+    stage_build_fails_with_allow_failure_test_on_failure,
+    stage_build_succeeds_test_manual_allow_failure_true,
+    stage_build_test_manual_review_deploy,
+    stage_one_test_succeeds_one_manual_test_fails_and_retry_manual_build,
+    stage_one_test_succeeds_one_manual_test_fails_and_retry_pipeline,
+    stage_test_manual_allow_failure_false,
+    stage_test_manual_allow_failure_true,
+    stage_test_manual_allow_failure_true_deploy_always,
+    stage_test_manual_allow_failure_true_deploy_on_failure,
+    stage_test_on_failure_no_prev_stage,
+    stage_test_on_failure_with_failure,
+    stage_test_on_failure_with_success,
+    workflow_auto_cancel_on_job_failure_all_allow_failure_test,
+    workflow_auto_cancel_on_job_failure_all_test,
+}
+
+fn folder() -> Option<PathBuf> {
+    static ANNOUNCED: Once = Once::new();
+    let folder = std::env::var_os("WEIR_CONFORMANCE").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance"),
+        PathBuf::from,
+    );
+    let folder = folder.join("processing");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    // Not `println!`: what a passing test prints is not shown.
+    ANNOUNCED.call_once(|| {
+        writeln!(
+            std::io::stdout(),
+            "skipped {} cases of processing: there is no {}; set WEIR_CONFORMANCE",
+            CASES.len(),
+            folder.display()
+        )
+        .unwrap();
+    });
+    None
+}
+
+#[test]
+fn every_file_of_the_folder_is_a_case() {
+    let Some(folder) = folder() else { return };
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".yml")?.to_owned()))
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, CASES);
+}
+
+fn check(name: &str) {
+    let Some(folder) = folder() else { return };
+    let text = std::fs::read_to_string(folder.join(name).with_extension("yml")).unwrap();
+    let case = weir_yaml::parse(FileId(0), &text).unwrap().root;
+    let mut scenario = Scenario::from(&compile(get(&case, "config")));
+    assert_eq!(Shown::of(&scenario), Shown::expected(get(get(&case, "init"), "expect")), "{name}: at first");
+    for (step, transition) in sequence(get(&case, "transitions")).iter().enumerate() {
+        let event = text_of(get(transition, "event"));
+        match find(transition, "jobs") {
+            None => scenario = scenario.after(&event),
+            Some(jobs) => {
+                for job in sequence(jobs) {
+                    scenario = scenario.after(&format!("{event} {}", text_of(job)));
+                }
+            }
+        }
+        let expected = Shown::expected(get(transition, "expect"));
+        assert_eq!(Shown::of(&scenario), expected, "{name}: after transition {} (`{event}`)", step + 1);
+    }
+}
+
+/// The plan of a configuration, as far as these cases go: the engine is tested here, not the compiler. The only
+/// rules in them exclude their job on every branch.
+fn compile(config: &Node) -> Plan {
+    let entries = || config.as_mapping().unwrap().iter().map(|entry| (text_of(&entry.key), &entry.value));
+    let all_stages: Vec<String> = match find(config, "stages") {
+        Some(stages) => sequence(stages).iter().map(text_of).collect(),
+        None => ["build", "test", "deploy"].map(str::to_owned).to_vec(),
+    };
+    let mut jobs: Vec<Job> = entries()
+        .filter(|(name, body)| {
+            !["stages", "workflow"].contains(&name.as_str()) && find(body, "rules").is_none()
+        })
+        .map(|(name, body)| compile_job(&name, body, &all_stages))
+        .collect();
+    let used: BTreeSet<usize> = jobs.iter().map(|job| job.stage).collect();
+    for job in &mut jobs {
+        job.stage = used.range(..job.stage).count();
+    }
+    let on_job_failure_all = find(config, "workflow")
+        .is_some_and(|workflow| text_of(get(get(workflow, "auto_cancel"), "on_job_failure")) == "all");
+    Plan {
+        stages: used.iter().map(|&stage| all_stages[stage].clone()).collect(),
+        jobs,
+        auto_cancel: AutoCancel { on_job_failure_all, ..AutoCancel::default() },
+        ..Plan::default()
+    }
+}
+
+fn compile_job(name: &str, body: &Node, stages: &[String]) -> Job {
+    let stage = find(body, "stage").map_or_else(|| "test".to_owned(), text_of);
+    let stage = stages.iter().position(|name| *name == stage).unwrap();
+    let when = match find(body, "when").map(text_of).as_deref() {
+        None | Some("on_success") => When::OnSuccess,
+        Some("on_failure") => When::OnFailure,
+        Some("always") => When::Always,
+        Some("manual") => When::Manual,
+        Some("delayed") => When::Delayed,
+        Some(when) => panic!("`when: {when}`"),
+    };
+    let allowed = match find(body, "allow_failure").map(|node| &node.value) {
+        None => when == When::Manual,
+        Some(value) => *value == Value::Bool(true),
+    };
+    let job = job(name).stage(stage).when(when).with(|job| {
+        job.start_in = find(body, "start_in").map(|_| 60);
+    });
+    let job = if allowed { job.allowed() } else { job };
+    match find(body, "needs") {
+        None => job,
+        Some(needs) => {
+            let name = |need: &Node| find(need, "job").map_or_else(|| text_of(need), text_of);
+            let names: Vec<String> = sequence(needs).iter().map(name).collect();
+            job.needs(&names.iter().map(String::as_str).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// What a case compares.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    pipeline: String,
+    stages: BTreeMap<String, String>,
+    jobs: BTreeMap<String, String>,
+}
+
+impl Shown {
+    fn of(scenario: &Scenario) -> Self {
+        let state = &scenario.state;
+        Self {
+            pipeline: state.status.to_string(),
+            stages: state.stages.iter().map(|stage| (stage.name.clone(), stage.status.to_string())).collect(),
+            jobs: state.latest().map(|(_, job)| (job.name.clone(), job.status.to_string())).collect(),
+        }
+    }
+
+    fn expected(node: &Node) -> Self {
+        let map = |name: &str| {
+            let entries = get(node, name).as_mapping().unwrap().iter();
+            entries.map(|entry| (text_of(&entry.key), text_of(&entry.value))).collect()
+        };
+        Self { pipeline: text_of(get(node, "pipeline")), stages: map("stages"), jobs: map("jobs") }
+    }
+}
+
+fn find<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    node.as_mapping().and_then(|mapping| mapping.get(key))
+}
+
+fn get<'n>(node: &'n Node, key: &str) -> &'n Node {
+    find(node, key).unwrap_or_else(|| panic!("there is no `{key}`"))
+}
+
+fn sequence(node: &Node) -> &[Node] {
+    node.as_sequence().unwrap()
+}
+
+fn text_of(node: &Node) -> String {
+    node.as_str().unwrap().to_owned()
+}
