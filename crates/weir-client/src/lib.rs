@@ -144,6 +144,7 @@ mod repository;
 pub mod runner;
 mod settings;
 mod stream;
+mod triggers;
 mod users;
 
 pub use action::{Action, List, Page};
@@ -161,6 +162,7 @@ pub use repository::{
 };
 pub use settings::{CreateRunner, DeleteVariable, GetVariable, Lint, ListRunners, SetVariable, UpdateRunner};
 pub use stream::Download;
+pub use triggers::{CreateTrigger, ListPipelineSchedules, PipelineScheduleHandle, SetPipelineSchedule};
 pub use users::{
     CreatePersonalAccessToken, CreateUser, ListPersonalAccessTokens, ListUsers, RotatePersonalAccessToken,
 };

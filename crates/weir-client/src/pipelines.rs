@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use weir_api::id::PipelineId;
 use weir_api::jobs::{Bridge, Job};
 use weir_api::pipelines::{Pipeline, PipelineBasicWithMetadata, PipelineVariable};
+use weir_api::test_reports::{TestReport, TestReportSummary};
 use weir_api::{JobStatus, PipelineSource, Timestamp, VariableType};
 
 use crate::action::{Action, List, list};
@@ -205,6 +206,16 @@ impl PipelineHandle {
     /// Its bridges.
     pub fn bridges(&self) -> ListBridges {
         ListBridges(List::new(&self.client, self.under("bridges")))
+    }
+
+    /// What its tests did.
+    pub fn test_report(&self) -> Action<TestReport> {
+        Action::json(&self.client, Method::GET, self.under("test_report"))
+    }
+
+    /// The same without single tests.
+    pub fn test_report_summary(&self) -> Action<TestReportSummary> {
+        Action::json(&self.client, Method::GET, self.under("test_report_summary"))
     }
 
     /// Waits until nothing more happens by itself: it ended, or it is blocked by a manual job.

@@ -75,6 +75,24 @@ async fn actions_on_jobs_and_pipelines_have_their_addresses() {
 }
 
 #[tokio::test]
+async fn triggers_and_schedules_have_their_addresses() {
+    let server = MockServer::start().await;
+    let p = project(&server);
+    let body = json!({"description": "Nightly", "ref": "main", "cron": "0 2 * * *", "active": false});
+    let schedule = json!({
+        "id": 3, "description": "Nightly", "ref": "main", "cron": "0 2 * * *", "cron_timezone": "UTC", "active": false,
+    });
+    expect(&server, "POST", &format!("{PROJECT}/pipeline_schedules"), Some(body), schedule).await;
+    let started = json!({"message": "201 Created"});
+    expect(&server, "POST", &format!("{PROJECT}/pipeline_schedules/3/play"), None, started).await;
+    let body = json!({"ref": "main", "token": "glptt-1", "variables": {"A": "1"}});
+    expect(&server, "POST", &format!("{PROJECT}/trigger/pipeline"), Some(body), pipeline("created")).await;
+    let made = p.create_pipeline_schedule("Nightly", "main", "0 2 * * *").active(false).await.unwrap();
+    p.pipeline_schedule(made.id).play().await.unwrap();
+    p.trigger_pipeline("main", "glptt-1").variable("A", "1").send().await.unwrap();
+}
+
+#[tokio::test]
 async fn waiting_ends_with_the_pipeline_or_with_the_time() {
     let server = MockServer::start().await;
     let running = ResponseTemplate::new(200).set_body_json(pipeline("running"));
