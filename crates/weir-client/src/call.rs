@@ -35,7 +35,7 @@ pub(crate) enum Retry {
 }
 
 /// A call that was not yet sent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) client: Client,
     pub(crate) method: Method,
@@ -50,6 +50,13 @@ pub(crate) struct Call {
     pub(crate) retry: Retry,
     /// The time for the whole answer; none for streams.
     pub(crate) timeout: Option<Duration>,
+}
+
+/// Parameters may be passwords, and are not shown.
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Call({})", self.attempt())
+    }
 }
 
 impl Call {
@@ -162,7 +169,8 @@ impl Call {
             if let Some(body) = &body {
                 request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
             }
-            let response = request.send().await.map_err(|source| self.transport(source))?;
+            let response =
+                self.within_silence(request.send()).await?.map_err(|source| self.transport(source))?;
             let status = response.status();
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             let Some(location) = location.filter(|_| status.is_redirection()) else {
@@ -183,6 +191,16 @@ impl Call {
             }
         }
         Err(Error::Redirected { attempt: self.attempt(), location: url.to_string() })
+    }
+
+    /// A stream may take its time, but must begin.
+    async fn within_silence<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
+        if self.timeout.is_some() {
+            return Ok(answer.await);
+        }
+        let after = self.client.timeout();
+        let silent = |_| Error::Silent { attempt: self.attempt(), after };
+        tokio::time::timeout(after, answer).await.map_err(silent)
     }
 
     pub(crate) fn transport(&self, source: reqwest::Error) -> Error {

@@ -12,8 +12,6 @@ use crate::error::{Error, Result};
 
 /// The time for a call, unless the builder says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
-/// A server may hold a runner's request for a job this long without a word, whatever the time for other calls.
-const LONGEST_SILENCE: Duration = Duration::from_secs(90);
 /// The pause between two looks at what is waited for, unless the builder says otherwise; as `glab` makes it.
 const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(3);
 /// How often a call is repeated, unless the builder says otherwise.
@@ -137,8 +135,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The time for a whole call; for a stream, the longest silence, which is
-    /// at least 90 s. 60 s unless given.
+    /// The time for a whole call; for a stream that comes down, the longest silence.
+    /// 60 s unless given. Uploads take as long as they take.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -196,7 +194,6 @@ impl ClientBuilder {
         let mut http = reqwest::Client::builder()
             .user_agent(&self.user_agent)
             .connect_timeout(self.timeout)
-            .read_timeout(self.timeout.max(LONGEST_SILENCE))
             // Calls follow redirects themselves, so that no token reaches another server.
             .redirect(reqwest::redirect::Policy::none());
         for certificate in &self.certificates {

@@ -74,6 +74,14 @@ pub enum Error {
         #[source]
         source: reqwest::Error,
     },
+    /// The server went silent in the middle of a stream.
+    #[error("{attempt}: no word from the server for {} s", .after.as_secs())]
+    Silent {
+        /// What was attempted.
+        attempt: Attempt,
+        /// How long.
+        after: Duration,
+    },
     /// An answer that is not JSON: often a login page, or a proxy's own.
     #[error("{attempt}: expected JSON, got `{content_type}`; is this the address of a GitLab server?")]
     NotJson {
@@ -128,7 +136,7 @@ impl Error {
     /// Whether the same call may succeed later: no answer, too many requests, trouble in the server.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Transport { .. } => true,
+            Self::Transport { .. } | Self::Silent { .. } => true,
             Self::Refused { status, .. } => {
                 status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429)
             }

@@ -65,10 +65,17 @@ impl ProjectHandle {
 
 /// The start of a manual or delayed job: `POST /projects/:id/jobs/:id/play`.
 #[must_use = "nothing is sent before `send` is awaited"]
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PlayJob {
     action: Action<Job>,
     variables: Vec<Value>,
+}
+
+/// Values of variables are not shown.
+impl std::fmt::Debug for PlayJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.action.fmt(f)
+    }
 }
 
 impl PlayJob {
@@ -174,7 +181,7 @@ impl JobHandle {
             _ => return Err(call.refusal(response).await),
         };
         let mut new = Vec::new();
-        let mut chunks = chunks(call.attempt(), response);
+        let mut chunks = chunks(&call, response);
         while let Some(mut chunk) = chunks.try_next().await? {
             let dropped = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
             skip -= dropped as u64;

@@ -65,11 +65,18 @@ list! {
 
 /// A new pipeline: `POST /projects/:id/pipeline`.
 #[must_use = "nothing is sent before `send` is awaited"]
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CreatePipeline {
     action: Action<Pipeline>,
     variables: Vec<Value>,
     inputs: serde_json::Map<String, Value>,
+}
+
+/// Values of variables are not shown.
+impl std::fmt::Debug for CreatePipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.action.fmt(f)
+    }
 }
 
 impl CreatePipeline {
@@ -105,10 +112,17 @@ impl CreatePipeline {
 
 /// A pipeline by a trigger token: `POST /projects/:id/trigger/pipeline`.
 #[must_use = "nothing is sent before `send` is awaited"]
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TriggerPipeline {
     action: Action<Pipeline>,
     variables: serde_json::Map<String, Value>,
+}
+
+/// Values of variables are not shown.
+impl std::fmt::Debug for TriggerPipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.action.fmt(f)
+    }
 }
 
 impl TriggerPipeline {

@@ -278,7 +278,7 @@ impl RunnerJob {
     }
 
     /// Uploads a file of artifacts as it is read, without holding it whole. It is sent once; a caller who tries
-    /// again needs a new reader.
+    /// again needs a new reader. There is no time limit: a large file over a slow line takes as long as it takes.
     ///
     /// # Errors
     /// [`Error::Refused`] with 403 or 413 is final.
@@ -333,7 +333,7 @@ impl RunnerJob {
             call.set("direct_download", true.into());
         }
         call.timeout = None;
-        Ok(stream::chunks(call.attempt(), call.accept().await?))
+        Ok(stream::chunks(&call, call.accept().await?))
     }
 
     async fn expect(&self, call: &Call, response: Response) -> Result<Response> {

@@ -1,13 +1,13 @@
 //! Bodies as they come and go.
 
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::Response;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
 use crate::call::Call;
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Error, Result};
 
 /// The size of the pieces in which a body is read from a file.
 const CHUNK: usize = 64 * 1024;
@@ -17,13 +17,20 @@ pub(crate) fn body(content: impl AsyncRead + Send + 'static) -> reqwest::Body {
     reqwest::Body::wrap_stream(ReaderStream::with_capacity(content, CHUNK))
 }
 
-/// An answer's body as it arrives.
-pub(crate) fn chunks(attempt: Attempt, response: Response) -> BoxStream<'static, Result<Bytes>> {
-    let failed = move |source: reqwest::Error| Error::Transport {
-        attempt: attempt.clone(),
-        source: source.without_url(),
-    };
-    response.bytes_stream().map_err(failed).boxed()
+/// An answer's body as it arrives; a silence longer than the client's time for a call ends it.
+pub(crate) fn chunks(call: &Call, response: Response) -> BoxStream<'static, Result<Bytes>> {
+    let (attempt, after) = (call.attempt(), call.client.timeout());
+    let chunks = stream::try_unfold(response, move |mut response| {
+        let attempt = attempt.clone();
+        async move {
+            match tokio::time::timeout(after, response.chunk()).await {
+                Ok(Ok(chunk)) => Ok(chunk.map(|chunk| (chunk, response))),
+                Ok(Err(source)) => Err(Error::Transport { attempt, source: source.without_url() }),
+                Err(_) => Err(Error::Silent { attempt, after }),
+            }
+        }
+    });
+    chunks.boxed()
 }
 
 /// A file in the server, not yet asked for: take it whole, as a stream, or into a writer.
@@ -47,13 +54,13 @@ impl Download {
 
     /// The whole file in memory.
     pub async fn bytes(self) -> Result<Bytes> {
-        let response = self.call.accept().await?;
-        response.bytes().await.map_err(|source| self.call.transport(source))
+        let chunks: Vec<Bytes> = self.stream().await?.try_collect().await?;
+        Ok(chunks.concat().into())
     }
 
     /// The file as it arrives.
     pub async fn stream(self) -> Result<BoxStream<'static, Result<Bytes>>> {
-        Ok(chunks(self.call.attempt(), self.call.accept().await?))
+        Ok(chunks(&self.call, self.call.accept().await?))
     }
 
     /// Writes the file as it arrives; gives the number of bytes.

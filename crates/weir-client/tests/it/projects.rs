@@ -195,3 +195,28 @@ async fn a_variable_of_one_environment_is_chosen_by_a_filter() {
         .await;
     project(&server).delete_variable("KEY").of_environment("production").await.unwrap();
 }
+
+#[tokio::test]
+async fn debug_shows_no_values() {
+    let server = MockServer::start().await;
+    let p = project(&server);
+    let shown = [
+        format!("{:?}", p.create_pipeline("main").variable("A", "hunter2")),
+        format!("{:?}", p.trigger_pipeline("main", "hunter2").variable("A", "hunter2")),
+        format!("{:?}", p.job(1).play().variable("A", "hunter2")),
+        format!("{:?}", p.create_variable("A", "hunter2")),
+    ];
+    for shown in shown {
+        assert!(!shown.contains("hunter2") && shown.contains("POST /api/v4/projects/"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_begin_ends_after_the_time_for_a_call() {
+    let server = MockServer::start().await;
+    let late = ResponseTemplate::new(200).set_delay(Duration::from_mins(5));
+    Mock::given(any()).respond_with(late).mount(&server).await;
+    let client = Client::builder(server.uri()).timeout(Duration::from_millis(50)).retries(0).build().unwrap();
+    let error = client.project(1).job(2).trace().bytes().await.unwrap_err();
+    assert!(matches!(error, Error::Silent { .. }) && error.is_transient());
+}
