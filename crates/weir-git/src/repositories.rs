@@ -36,7 +36,9 @@ pub(crate) fn unique() -> String {
 impl Repositories {
     /// The repositories below `root`, which is created with the first of them.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into().into(), pool: Pool::new() }
+        let root = root.into();
+        // A process runs inside its repository, so that a relative path would mean something else there.
+        Self { root: std::path::absolute(&root).unwrap_or(root).into(), pool: Pool::new() }
     }
 
     /// The repository of a project, by the project's id.
@@ -47,7 +49,8 @@ impl Repositories {
 
     /// The bare repository at a path anywhere on the disk.
     pub fn at(&self, path: impl Into<PathBuf>) -> Repository {
-        Repository { path: path.into().into(), pool: self.pool.clone() }
+        let path = path.into();
+        Repository { path: std::path::absolute(&path).unwrap_or(path).into(), pool: self.pool.clone() }
     }
 }
 
