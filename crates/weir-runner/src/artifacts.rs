@@ -48,7 +48,7 @@ impl Transfer<'_> {
         for dependency in dependencies {
             self.trace
                 .notice(format_args!("Downloading artifacts for {} ({})...", dependency.name, dependency.id));
-            let file = self.place.temp_dir.join("artifacts.zip");
+            let file = self.place.temp_dir.join(".artifacts.zip");
             self.download_file(dependency, &file).await?;
             let root = self.place.project_dir.to_path_buf();
             let extracted = blocking({
@@ -69,20 +69,20 @@ impl Transfer<'_> {
             tries += 1;
             let problem = match self.server.download(self.credentials, dependency, file).await {
                 Download::Done => {
-                    self.trace.report(Level::Info, format_args!("{WHAT} ok id={}", dependency.id));
+                    self.trace.report_job(Level::Info, format_args!("{WHAT} ok"), dependency.id);
                     return Ok(());
                 }
                 Download::NotFound => {
-                    self.trace.report(Level::Error, format_args!("{WHAT} not found id={}", dependency.id));
+                    self.trace.report_job(Level::Error, format_args!("{WHAT} not found"), dependency.id);
                     return Err(self.fatal(&"file does not exist"));
                 }
                 Download::Forbidden => {
-                    self.trace.report(Level::Error, format_args!("{WHAT} forbidden id={}", dependency.id));
+                    self.trace.report_job(Level::Error, format_args!("{WHAT} forbidden"), dependency.id);
                     return Err(self.fatal(&"permission denied"));
                 }
                 Download::Failed(problem) => problem,
             };
-            self.trace.report(Level::Warning, format_args!("{WHAT} failed id={}: {problem}", dependency.id));
+            self.trace.report_job(Level::Warning, format_args!("{WHAT} failed: {problem}"), dependency.id);
             if tries >= limits::DOWNLOAD_TRIES {
                 return Err(self.fatal(&"invalid argument"));
             }
@@ -100,7 +100,7 @@ impl Transfer<'_> {
         }
         let format = artifact.artifact_format.known().unwrap_or_default();
         let filename = filename(&self.variables.expand(artifact.name.as_deref().unwrap_or_default()), format);
-        let file = self.place.temp_dir.join("upload");
+        let file = self.place.temp_dir.join(".upload");
         let root = self.place.project_dir.to_path_buf();
         let packed = blocking({
             let file = file.clone();
@@ -134,17 +134,17 @@ impl Transfer<'_> {
             let (problem, may_retry) =
                 match self.server.upload(self.credentials, file, filename, &query).await {
                     Upload::Done => {
-                        self.trace.report(Level::Info, format_args!("{what} 201 Created id={id}"));
+                        self.trace.report_job(Level::Info, format_args!("{what} 201 Created"), id);
                         return Ok(());
                     }
                     Upload::Refused(problem) => (problem, false),
                     Upload::Failed(problem) => (problem, true),
                 };
             if !may_retry || tries >= limits::UPLOAD_TRIES {
-                self.trace.report(Level::Error, format_args!("{what} {problem} id={id}"));
+                self.trace.report_job(Level::Error, format_args!("{what} {problem}"), id);
                 return Err(self.fatal(&problem));
             }
-            self.trace.report(Level::Warning, format_args!("{what} {problem} id={id}"));
+            self.trace.report_job(Level::Warning, format_args!("{what} {problem}"), id);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

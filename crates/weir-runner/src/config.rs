@@ -1,5 +1,6 @@
 //! How a runner is set up.
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,13 +51,15 @@ pub struct Config {
 
 impl Config {
     /// A runner with gitlab-runner's defaults, for one job at a time in a shell, working below the folder `home`.
+    ///
+    /// Its system identity is new each time; a runner that should be recognised after a restart keeps its own.
     pub fn new(url: impl Into<String>, token: impl Into<Secret>, home: impl Into<PathBuf>) -> Self {
         let home = home.into();
         Self {
             url: url.into(),
             token: token.into(),
             name: "weir".to_owned(),
-            system_id: "s_000000000000".to_owned(),
+            system_id: random_system_id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: "HEAD".to_owned(),
             executor: ExecutorConfig::Shell(shell::Config::default()),
@@ -98,6 +101,13 @@ impl Config {
             labels: None,
         }
     }
+}
+
+/// An identity for this process, in the form that gitlab-runner takes where a machine has none.
+fn random_system_id() -> String {
+    // The standard library's only source of randomness; uniqueness is all that matters here.
+    let number = RandomState::new().hash_one(std::process::id());
+    format!("r_{:012x}", number >> 16)
 }
 
 /// This machine's processor as Go names it.

@@ -67,7 +67,7 @@ pub async fn run(
         signals,
         config,
         known_reasons: &payload.features.failure_reasons,
-        debug_trace: payload.variables.iter().any(|v| v.key == "CI_DEBUG_TRACE" && v.value == "true"),
+        debug_trace: last_value(payload, "CI_DEBUG_TRACE") == Some("true"),
     };
     let job = async {
         let result = Job::new(config, server, payload, slot, signals, &credentials, &trace).run().await;
@@ -120,13 +120,7 @@ impl<'a> Job<'a> {
         let project = project_path(payload);
         let mut folder =
             config.builds_dir.join(config.short_token()).join(slot.project_id.to_string()).join(&project);
-        if payload
-            .variables
-            .iter()
-            .rev()
-            .find(|v| v.key == "GIT_STRATEGY")
-            .is_some_and(|v| v.value == "empty")
-        {
+        if last_value(payload, "GIT_STRATEGY") == Some("empty") {
             folder.as_mut_os_string().push("-empty");
         }
         let mut temp_dir = folder.clone();
@@ -251,7 +245,20 @@ impl<'a> Job<'a> {
         .await
     }
 
+    /// Refuses what the job asks for and this runner does not have.
+    fn check(&self) -> Result<(), JobError> {
+        let unsupported = |what: &str| Err(JobError::Configuration(what.to_owned()));
+        if self.payload.run.as_ref().is_some_and(|run| !matches!(run.trim(), "" | "null" | "[]")) {
+            return unsupported("the job has `run` steps, which this runner does not support; use `script`");
+        }
+        if !self.variables.value("GIT_CLONE_PATH").is_empty() {
+            return unsupported("setting GIT_CLONE_PATH is not allowed, enable `custom_build_dir` feature");
+        }
+        Ok(())
+    }
+
     async fn stages(&self, executor: &mut dyn Executor) -> Result<(), JobError> {
+        self.check()?;
         let name = self.config.executor.name();
         let title = format!("Preparing the \"{name}\" executor");
         self.section("prepare_executor", &title, async { executor.prepare(self.place(), self.trace).await })
@@ -527,6 +534,16 @@ fn go_duration(text: &str) -> Option<Duration> {
         rest = &rest[unit..];
     }
     Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// The value of a variable as the server gave it.
+fn last_value<'a>(payload: &'a JobPayload, key: &str) -> Option<&'a str> {
+    payload
+        .variables
+        .iter()
+        .rev()
+        .find(|variable| variable.key == key)
+        .map(|variable| variable.value.as_str())
 }
 
 /// The project's path below the builds folder. Source: `ProjectSlug` of gitlab-runner.

@@ -48,16 +48,19 @@ struct Progress {
 impl Progress {
     /// The wait before the next try: longer after each failure.
     fn backoff(&self) -> Duration {
-        let seconds = 1_u64 << self.failures.saturating_sub(1).min(6);
-        Duration::from_secs(seconds).min(limits::BACKOFF)
+        let quarters = 1_u64 << self.failures.saturating_sub(1).min(10);
+        Duration::from_millis(250 * quarters).min(limits::BACKOFF)
     }
 }
 
 impl Sender<'_> {
     /// Sends until the trace is finished and the `outcome` is told, or until the server wants no more.
     pub(crate) async fn run(&self, outcome: oneshot::Receiver<Result<(), JobError>>) {
-        let mut progress =
-            Progress { sent: 0, last_contact: Instant::now(), interval: SERVER_INTERVAL, failures: 0 };
+        let interval = match self.server {
+            Server::Remote(_) => SERVER_INTERVAL,
+            Server::Local(_) => FIRST_DELAY,
+        };
+        let mut progress = Progress { sent: 0, last_contact: Instant::now(), interval, failures: 0 };
         self.while_running(&mut progress).await;
         let Ok(outcome) = outcome.await else { return };
         if self.signals.abort.is_cancelled() {

@@ -109,8 +109,10 @@ impl Remote {
                 *last_update = answer.last_update.or_else(|| last_update.take());
                 answer.job.map_or(Asked::Nothing, |job| Asked::Job(Box::new(job)))
             }
-            Err(error) if error.is_transient() => Asked::Failed(error),
-            Err(error) => Asked::Refused(error),
+            Err(error) => {
+                let is_refusal = error.status().is_some_and(|status| status.is_client_error());
+                if is_refusal && !error.is_transient() { Asked::Refused(error) } else { Asked::Failed(error) }
+            }
         }
     }
 

@@ -296,7 +296,7 @@ impl Sources<'_> {
     }
 
     fn config_path(&self) -> PathBuf {
-        self.place.temp_dir.join("git-config")
+        self.place.temp_dir.join(".git-config")
     }
 
     /// Writes the part of Git's configuration that holds credentials: outside of the work tree, readable for its owner

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use weir_api::id::JobId;
 
 use crate::mask::Masker;
 
@@ -141,14 +142,13 @@ impl Trace {
 
     /// A line about files, in the layout of gitlab-runner's artifact and cache commands (`log/runner_formatter.go`).
     pub(crate) fn report(&self, level: Level, text: impl std::fmt::Display) {
-        let (color, prefix) = match level {
-            Level::Info => ("", ""),
-            Level::Warning => (YELLOW, "WARNING: "),
-            Level::Error => (BOLD_RED, "ERROR: "),
-            Level::Fatal => (BOLD_RED, "FATAL: "),
-        };
-        let width = 50 - prefix.len();
-        self.write(format!("{color}{prefix}{:<width$}{RESET} \n", text.to_string()).as_bytes());
+        self.write(format!("{} \n", level.padded(&text.to_string())).as_bytes());
+    }
+
+    /// As [`Trace::report`], about the artifacts of `job`.
+    pub(crate) fn report_job(&self, level: Level, text: impl std::fmt::Display, job: JobId) {
+        let color = level.color();
+        self.write(format!("{}  {color}id{RESET}={job}\n", level.padded(&text.to_string())).as_bytes());
     }
 
     /// Opens a section that the web page can fold, and shows its title.
@@ -232,6 +232,31 @@ pub(crate) enum Level {
     Warning,
     Error,
     Fatal,
+}
+
+impl Level {
+    const fn color(self) -> &'static str {
+        match self {
+            Self::Info => "",
+            Self::Warning => YELLOW,
+            Self::Error | Self::Fatal => BOLD_RED,
+        }
+    }
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Info => "",
+            Self::Warning => "WARNING: ",
+            Self::Error => "ERROR: ",
+            Self::Fatal => "FATAL: ",
+        }
+    }
+
+    fn padded(self, text: &str) -> String {
+        let (color, prefix) = (self.color(), self.prefix());
+        let width = 50 - prefix.len();
+        format!("{color}{prefix}{text:<width$}{RESET}")
+    }
 }
 
 fn unix_time() -> u64 {

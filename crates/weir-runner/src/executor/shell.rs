@@ -103,7 +103,8 @@ impl Shell {
     ) -> Result<(), JobError> {
         let shell = self.config.shell;
         let text = script::write(shell, script.commands, script.variables.is_true("CI_DEBUG_TRACE"));
-        let path = script.place.temp_dir.join(script.stage);
+        // The dot keeps it apart from the values of file variables.
+        let path = script.place.temp_dir.join(format!(".{}", script.stage));
         write_private(&path, text.as_bytes()).await.map_err(|error| {
             JobError::system(format_args!("writing the script {}", path.display()), &error)
         })?;

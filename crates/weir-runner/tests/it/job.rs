@@ -42,7 +42,7 @@ async fn a_trace_has_the_sections_and_lines_of_gitlab_runner() {
     }
     insta::assert_snapshot!(shown, @r#"
     ^[0KRunning with weir VERSION^[0;m
-    ^[0K  on weir abcdefghi, system ID: s_000000000000^[0;m
+    ^[0K  on weir abcdefghi, system ID: s_0123456789ab^[0;m
     section_start:T:prepare_executor\r^[0K^[0K^[36;1mPreparing the "shell" executor^[0;m^[0;m
     ^[0KUsing Shell (bash) executor...^[0;m
     section_end:T:prepare_executor\r^[0Ksection_start:T:prepare_script\r^[0K^[0K^[36;1mPreparing environment^[0;m^[0;m
@@ -266,6 +266,28 @@ async fn scripts_also_run_in_a_posix_shell() {
     assert!(text.contains("Using Shell (sh) executor..."), "{text}");
     assert!(text.contains("$ echo 'it'\\''s \\n' \"[$BASH_VERSION]\"\x1b[0;m\n"), "{text}");
     assert_eq!(seen.result()["exit_code"], 1);
+}
+
+#[tokio::test]
+async fn what_the_runner_does_not_support_is_a_configuration_error() {
+    let world = World::new().await;
+    let mut steps = job(1, &[]);
+    steps["run"] = json!("[{\"name\":\"a\",\"script\":\"true\"}]");
+    let mut path = job(2, &["true"]);
+    add_variable(&mut path, json!({"key": "GIT_CLONE_PATH", "value": "/elsewhere"}));
+    for mut payload in [steps, path] {
+        payload["features"]["failure_reasons"] = json!(["runner_configuration_error"]);
+        let seen = world.run(payload).await;
+        assert_eq!(seen.result()["failure_reason"], "runner_configuration_error", "{}", seen.text());
+    }
+}
+
+#[tokio::test]
+async fn a_file_variable_cannot_take_the_place_of_the_script() {
+    let world = World::new().await;
+    let mut payload = job(1, &["cat \"$step_script\""]);
+    add_variable(&mut payload, json!({"key": "step_script", "value": "content\n", "file": true}));
+    assert!(world.run(payload).await.text().contains("\ncontent\n"));
 }
 
 #[tokio::test]

@@ -95,6 +95,7 @@ impl World {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::new(url, "glrt-abcdefghijklmnop", folder.path());
+        config.system_id = "s_0123456789ab".into();
         config.trace_interval = Some(Duration::from_millis(20));
         config.check_interval = Duration::from_millis(20);
         config.keep_alive = Duration::from_millis(200);
