@@ -221,6 +221,18 @@ fn what_may_be_played() {
     assert_eq!(Scenario::of([job("a")]).apply(absent), Err(Refused::NoSuchJob));
 }
 
+#[test]
+fn a_stage_whose_jobs_wait_again_keeps_its_status() {
+    Scenario::of([job("m").manual(), job("b").stage(1).needs(&["m"])])
+        .shows("skipped: manual skipped")
+        .stages("skipped skipped")
+        .after("play m")
+        .shows("pending: pending created")
+        .stages("pending skipped")
+        .after("success m")
+        .stages("success pending");
+}
+
 // Delayed jobs.
 
 #[test]
@@ -256,6 +268,7 @@ fn delayed_jobs_block_what_comes_after_them() {
         || Scenario::of(jobs()).after("success build").shows("scheduled: success scheduled created created");
     built().after("unschedule one").shows("manual: success manual created created");
     let played = built().after("play one").shows("running: success pending created created");
+    assert_eq!(played.state.jobs.len(), 4, "it is not a retry");
     played.after("drop one").after("retry one").shows("running: success pending created created");
     Scenario::of([job("one").delayed(1), job("two").delayed(60), job("b").stage(1)])
         .wait(1)
@@ -418,6 +431,11 @@ fn an_exit_code_of_the_list_turns_a_failure_into_a_warning_for_good() {
         .after("retry a")
         .after("drop a script_failure 1")
         .shows("pending: failed pending");
+    Scenario::of(jobs())
+        .after("run-gracefully a")
+        .after("cancel a")
+        .after("drop a script_failure 3")
+        .shows("canceled: canceled skipped");
     let negative = Scenario::of(jobs()).after("drop a script_failure -1");
     assert_eq!(negative.job("a").exit_code, Some(0));
 }
@@ -658,6 +676,11 @@ fn the_pipeline_remembers_when_it_started_and_ended() {
     let scenario = scenario.wait(50).after("retry b").wait(1).after("run b").wait(2).after("success b");
     assert_eq!((scenario.state.started_at, scenario.state.finished_at), (started, Some(scenario.now)));
     assert_eq!(scenario.state.duration, Some(12.0));
+    let scenario = Scenario::of([job("a").allowed(), job("m").stage(1).blocking()]).wait(5).after("run a");
+    let started = scenario.state.started_at;
+    let scenario =
+        scenario.after("drop a").after("play m").shows("pending: failed pending").wait(9).after("run m");
+    assert_eq!((scenario.state.status, scenario.state.started_at), (Running, started));
     let never_ran = Scenario::of([job("a")]).after("cancel a");
     assert_eq!((never_ran.state.started_at, never_ran.state.duration), (None, None));
 }
