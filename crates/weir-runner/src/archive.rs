@@ -22,7 +22,7 @@ const EXTENDED_TIMESTAMP: u16 = 0x5455;
 
 /// What went wrong with an archive.
 #[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
+pub(crate) enum ArchiveError {
     /// Files could not be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -42,19 +42,19 @@ pub enum ArchiveError {
 
 /// Which files to take.
 #[derive(Debug, Clone, Copy)]
-pub struct Selection<'a> {
+pub(crate) struct Selection<'a> {
     /// Patterns of files and folders, relative to the project. A folder means all within.
-    pub paths: &'a [String],
+    pub(crate) paths: &'a [String],
     /// Patterns of what to leave out; each file must match by itself.
-    pub exclude: &'a [String],
+    pub(crate) exclude: &'a [String],
     /// Files that Git does not track, relative to the project; `None` if they are not wanted.
-    pub untracked: Option<&'a [String]>,
+    pub(crate) untracked: Option<&'a [String]>,
 }
 
 /// The files and folders in the project folder `root` that `selection` names, as sorted relative paths.
 ///
 /// Links are taken as links and never followed. What was found and what not is said in `trace`.
-pub fn collect(root: &Path, selection: Selection<'_>, trace: &Trace) -> BTreeSet<String> {
+pub(crate) fn collect(root: &Path, selection: Selection<'_>, trace: &Trace) -> BTreeSet<String> {
     let exclude: Vec<(&String, Pattern)> = selection
         .exclude
         .iter()
@@ -229,7 +229,7 @@ fn outside(pattern: &str) -> String {
 }
 
 /// Writes `files` of the folder `root` as a ZIP archive. Modes, times of change and links are kept.
-pub fn write_zip(target: &Path, root: &Path, files: &BTreeSet<String>) -> Result<(), ArchiveError> {
+pub(crate) fn write_zip(target: &Path, root: &Path, files: &BTreeSet<String>) -> Result<(), ArchiveError> {
     let mut zip = ZipWriter::new(BufWriter::new(File::create(target)?));
     for name in files.iter().filter(|name| *name != ".") {
         let path = root.join(name);
@@ -264,7 +264,7 @@ pub fn write_zip(target: &Path, root: &Path, files: &BTreeSet<String>) -> Result
 }
 
 /// Writes `files` of the folder `root` as gzip streams, one after the other.
-pub fn write_gzip(target: &Path, root: &Path, files: &BTreeSet<String>) -> Result<(), ArchiveError> {
+pub(crate) fn write_gzip(target: &Path, root: &Path, files: &BTreeSet<String>) -> Result<(), ArchiveError> {
     let mut output = BufWriter::new(File::create(target)?);
     for name in files {
         let path = root.join(name);
@@ -284,7 +284,7 @@ pub fn write_gzip(target: &Path, root: &Path, files: &BTreeSet<String>) -> Resul
 }
 
 /// Writes the only one of `files` of the folder `root` as it is.
-pub fn write_raw(target: &Path, root: &Path, files: &BTreeSet<String>) -> Result<(), ArchiveError> {
+pub(crate) fn write_raw(target: &Path, root: &Path, files: &BTreeSet<String>) -> Result<(), ArchiveError> {
     let mut files = files.iter();
     match (files.next(), files.next()) {
         (Some(name), None) => {
@@ -299,7 +299,7 @@ pub fn write_raw(target: &Path, root: &Path, files: &BTreeSet<String>) -> Result
 ///
 /// Nothing is written outside of `root`, neither by names nor through links; links come last, so that no other entry
 /// goes through one of them.
-pub fn extract_zip(archive: &Path, root: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn extract_zip(archive: &Path, root: &Path) -> Result<(), ArchiveError> {
     let mut zip = ZipArchive::new(BufReader::new(File::open(archive)?))?;
     if zip.len() > limits::ARCHIVE_ENTRIES {
         return Err(ArchiveError::TooManyEntries(zip.len()));

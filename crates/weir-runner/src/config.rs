@@ -29,6 +29,8 @@ pub struct Config {
     pub executor: ExecutorConfig,
     /// Where projects are checked out. Absolute.
     pub builds_dir: PathBuf,
+    /// Where jobs run instead, a work tree that is already there: nothing is fetched into it, nothing removed.
+    pub project_dir: Option<PathBuf>,
     /// Where caches lie. Absolute.
     pub cache_dir: PathBuf,
     /// How many jobs run at a time.
@@ -64,6 +66,7 @@ impl Config {
             revision: "HEAD".to_owned(),
             executor: ExecutorConfig::Shell(shell::Config::default()),
             builds_dir: home.join("builds"),
+            project_dir: None,
             cache_dir: home.join("cache"),
             concurrent: 1,
             environment: Vec::new(),

@@ -34,9 +34,6 @@ pub enum JobError {
     /// The job asks for something that is not there, or is not understood.
     #[error("{0}")]
     Configuration(String),
-    /// A step around the script failed in a way that the job's author can mend.
-    #[error("{0}")]
-    Step(String),
     /// The runner failed.
     #[error("{0}")]
     System(String),
@@ -51,7 +48,7 @@ impl JobError {
     /// What the server is told. Source: `setTraceStatus` in `common/build.go` of gitlab-runner.
     pub const fn failure_reason(&self) -> FailureReason {
         match self {
-            Self::Script(_) | Self::Signal(_) | Self::Step(_) => FailureReason::ScriptFailure,
+            Self::Script(_) | Self::Signal(_) => FailureReason::ScriptFailure,
             Self::Timeout(_) | Self::ScriptTimeout => FailureReason::JobExecutionTimeout,
             Self::Interrupted => FailureReason::RunnerInterrupted,
             Self::Configuration(_) => FailureReason::RunnerConfigurationError,

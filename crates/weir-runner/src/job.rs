@@ -127,8 +127,9 @@ impl<'a> Job<'a> {
         temp_dir.as_mut_os_string().push(".tmp");
         let seconds = u64::try_from(payload.runner_info.timeout).unwrap_or_default();
         let timeout = if seconds == 0 { limits::JOB_TIMEOUT } else { Duration::from_secs(seconds) };
+        let project_dir = config.project_dir.clone().unwrap_or(folder);
         let variables =
-            Variables::new(all_variables(config, payload, slot, &folder, &temp_dir, timeout), &temp_dir);
+            Variables::new(all_variables(config, payload, slot, &project_dir, &temp_dir, timeout), &temp_dir);
         let stop = CancellationToken::new();
         Self {
             config,
@@ -138,7 +139,7 @@ impl<'a> Job<'a> {
             credentials,
             trace,
             cache_dir: config.cache_dir.join(&project),
-            project_dir: folder,
+            project_dir,
             temp_dir,
             variables,
             timeout,
@@ -329,7 +330,10 @@ impl<'a> Job<'a> {
 
     async fn get_sources(&self, executor: &mut dyn Executor) -> Result<(), JobError> {
         let info = &self.payload.git_info;
-        let settings = Settings::new(&self.variables, info, self.payload.allow_git_fetch, self.trace);
+        let mut settings = Settings::new(&self.variables, info, self.payload.allow_git_fetch, self.trace);
+        if self.config.project_dir.is_some() {
+            settings.leave_alone();
+        }
         let sources = Sources {
             info,
             settings: &settings,

@@ -2,8 +2,16 @@
 //!
 //! [`Runner`] polls a server for jobs; [`job::run`] runs one payload, for a server or for nobody ([`Server::Local`]). Payloads, words of the protocol and
 //! identities are `weir-api`'s.
+//!
+//! ```no_run
+//! # async fn example(shutdown: tokio_util::sync::CancellationToken) -> Result<(), weir_runner::RunnerError> {
+//! let mut config = weir_runner::Config::new("https://gitlab.example.com", "glrt-token", "/var/lib/weir");
+//! config.concurrent = 4;
+//! weir_runner::Runner::new(config)?.run(shutdown).await;
+//! # Ok(())
+//! # }
+//! ```
 
-pub mod archive;
 pub mod config;
 pub mod error;
 pub mod executor;
@@ -16,6 +24,7 @@ pub mod server;
 pub mod trace;
 pub mod variables;
 
+mod archive;
 mod artifacts;
 mod cache;
 mod process;

@@ -40,7 +40,7 @@ pub enum RunnerError {
 impl Runner {
     /// A runner for the server that `config` names.
     pub fn new(config: Config) -> Result<Self, RunnerError> {
-        for folder in [&config.builds_dir, &config.cache_dir] {
+        for folder in [&config.builds_dir, &config.cache_dir].into_iter().chain(&config.project_dir) {
             if !folder.is_absolute() {
                 return Err(RunnerError::RelativeFolder(folder.clone()));
             }

@@ -126,6 +126,15 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Takes the project folder as it is.
+    pub(crate) fn leave_alone(&mut self) {
+        self.strategy = Strategy::None;
+        self.checkout = false;
+        self.submodules = Submodules::None;
+    }
+}
+
 /// One run of the stage.
 pub(crate) struct Sources<'a> {
     pub(crate) info: &'a GitInfo,

@@ -50,6 +50,8 @@ struct Inner {
     status: HashMap<i64, &'static str>,
     /// How many of the next calls about traces and updates fail, and how.
     storms: VecDeque<Storm>,
+    /// How the next results of jobs are answered.
+    answers: VecDeque<u16>,
     requests: usize,
 }
 
@@ -112,6 +114,10 @@ impl World {
 
     pub(crate) fn storm(&self, storms: impl IntoIterator<Item = Storm>) {
         self.shared.with(|inner| inner.storms.extend(storms));
+    }
+
+    pub(crate) fn answer_results(&self, statuses: impl IntoIterator<Item = u16>) {
+        self.shared.with(|inner| inner.answers.extend(statuses));
     }
 
     pub(crate) fn set_status(&self, id: i64, status: &'static str) {
@@ -289,9 +295,13 @@ async fn update(
     body: Bytes,
 ) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap();
+    let status =
+        if body["state"] == "running" { None } else { shared.with(|inner| inner.answers.pop_front()) };
     answer(&shared, id, &headers, |seen| {
-        seen.updates.push(body);
-        (StatusCode::OK, "200").into_response()
+        if status.is_none() {
+            seen.updates.push(body);
+        }
+        StatusCode::from_u16(status.unwrap_or(200)).unwrap().into_response()
     })
 }
 

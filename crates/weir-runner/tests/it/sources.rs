@@ -59,6 +59,33 @@ async fn a_folder_is_used_again_and_cleaned() {
 }
 
 #[tokio::test]
+async fn a_broken_repository_is_replaced_if_another_attempt_is_allowed() {
+    let (world, repository) = (World::new().await, repository());
+    let broken = ["rm -rf .git/objects; mkdir .git/objects; echo 0 > .git/packed-refs"];
+    for (id, attempts, state) in [(1, "1", "failed"), (3, "2", "success")] {
+        world.run(from(repository.path(), job(id, &broken))).await;
+        let mut payload = from(repository.path(), job(id + 1, &["cat file"]));
+        add_variable(&mut payload, json!({"key": "GET_SOURCES_ATTEMPTS", "value": attempts}));
+        let seen = world.run(payload).await;
+        assert_eq!(seen.state(), state, "{}", seen.text());
+        std::fs::remove_dir_all(world.project_dir("g/p")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_given_work_tree_is_used_as_it_is() {
+    let (mut world, repository) = (World::new().await, repository());
+    std::fs::write(repository.path().join("uncommitted"), "mine").unwrap();
+    world.config.project_dir = Some(repository.path().to_path_buf());
+    let mut payload = from(repository.path(), job(1, &["cat uncommitted; echo; echo \"$CI_PROJECT_DIR\""]));
+    add_variable(&mut payload, json!({"key": "GIT_STRATEGY", "value": "empty"}));
+    let text = world.run(payload).await.text();
+    assert!(text.contains("\nmine\n"), "{text}");
+    assert!(text.contains(&format!("\n{}\n", repository.path().display())), "{text}");
+    assert!(repository.path().join("file").is_file());
+}
+
+#[tokio::test]
 async fn clean_flags_can_keep_files() {
     let (world, repository) = (World::new().await, repository());
     world.run(from(repository.path(), job(1, &["touch kept"]))).await;

@@ -76,6 +76,17 @@ async fn failures_of_the_server_neither_lose_nor_repeat_output() {
 }
 
 #[tokio::test]
+async fn a_result_is_repeated_until_the_server_has_it_with_the_whole_trace() {
+    let world = World::new().await;
+    // Failed; sent again from the start, which the server has already; failed without an end.
+    world.answer_results([500, 412, 503, 502]);
+    let seen = world.run(job(1, &["echo output"])).await;
+    assert_eq!(seen.text().matches("\noutput\n").count(), 1, "{}", seen.text());
+    assert!(seen.patches >= 2);
+    assert_whole(&seen);
+}
+
+#[tokio::test]
 async fn too_much_output_is_cut_and_the_job_goes_on() {
     let mut world = World::new().await;
     world.config.output_limit = 5000;
