@@ -7,7 +7,7 @@ use crate::effect::{Changes, Effect};
 use crate::event::{Event, Outcome, Refused};
 use crate::state::{JobIndex, JobState, PipelineState};
 use crate::step::Step;
-use crate::{auto_cancel, cancel, delayed, downstream, limits, manual, retry, status, timeout};
+use crate::{cancel, delayed, downstream, limits, manual, retry, status, timeout};
 
 /// Applies one event, and decides every job that it makes decidable.
 ///
@@ -24,7 +24,8 @@ pub fn apply(state: &mut PipelineState, event: Event, now: Timestamp) -> Result<
         Event::Alive { job } => alive(&mut step, job)?,
         Event::Cancel { job, force } => cancel::cancel(&mut step, job, force)?,
         Event::CancelPipeline => cancel::cancel_pipeline(&mut step),
-        Event::CancelInterruptible => auto_cancel::cancel_interruptible(&mut step),
+        Event::DropPipeline { reason } => cancel::drop_pipeline(&mut step, reason),
+        Event::CancelInterruptible => cancel::cancel_interruptible(&mut step),
         Event::Retry { job } => retry::retry(&mut step, job)?,
         Event::RetryPipeline => retry::retry_pipeline(&mut step),
         Event::Play { job } => manual::play(&mut step, job)?,

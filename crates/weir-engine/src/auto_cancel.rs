@@ -8,9 +8,7 @@ use weir_api::{PipelineSource, Timestamp};
 use weir_compiler::plan::OnNewCommit;
 
 use crate::event::Event;
-use crate::state::{JobIndex, PipelineState};
-use crate::status;
-use crate::step::Step;
+use crate::state::PipelineState;
 
 /// Older pipelines than this are left alone.
 const REACH_SECS: i64 = 7 * 24 * 3600;
@@ -66,18 +64,5 @@ pub fn on_new_commit(state: &PipelineState, rule: Option<OnNewCommit>) -> Option
             });
             (!is_protected).then_some(Event::CancelPipeline)
         }
-    }
-}
-
-/// Cancels what may be interrupted, running jobs included.
-pub(crate) fn cancel_interruptible(step: &mut Step<'_>) {
-    let jobs: Vec<JobIndex> = step
-        .state()
-        .rows()
-        .filter(|(_, job)| job.interruptible && status::is_cancelable(job.status))
-        .map(|(index, _)| index)
-        .collect();
-    for job in jobs {
-        crate::cancel::stop(step, job);
     }
 }

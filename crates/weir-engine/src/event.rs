@@ -42,6 +42,11 @@ pub enum Event {
     CancelPipeline,
     /// Cancel every job that can be and is `interruptible`.
     CancelInterruptible,
+    /// Fail every job that could be canceled: its user was blocked, its project is deleted.
+    DropPipeline {
+        /// Why.
+        reason: FailureReason,
+    },
     /// Retry one job: a new row.
     Retry {
         /// The job.

@@ -1,7 +1,7 @@
 //! The rules of processing, one table or scenario a rule.
 
 use weir_api::FailureReason::{
-    NoUpdatesCanceling, PipelineLoopDetected, ReachedMaxDescendantPipelinesDepth, ScriptFailure,
+    NoUpdatesCanceling, PipelineLoopDetected, ReachedMaxDescendantPipelinesDepth, ScriptFailure, UserBlocked,
 };
 use weir_api::JobStatus;
 use weir_api::JobStatus::{Canceled, Failed, Manual, Running, Skipped, Success};
@@ -514,6 +514,21 @@ fn canceling_a_pipeline_takes_everything_that_has_not_ended() {
     assert_eq!(scenario.job("delayed").scheduled_at, None);
     let again = scenario.after("cancel");
     assert!(again.changes.jobs.is_empty() && again.changes.effects.is_empty());
+}
+
+#[test]
+fn dropping_a_pipeline_fails_everything_that_has_not_ended() {
+    let mut scenario = Scenario::canceling_on_failure([
+        job("done"),
+        job("running").retry(2),
+        job("manual").blocking(),
+        job("created").stage(1).when(When::Always),
+    ])
+    .after("success done")
+    .after("run running");
+    scenario.apply(Event::DropPipeline { reason: UserBlocked }).unwrap();
+    let scenario = scenario.shows("failed: success failed failed failed");
+    assert_eq!(scenario.job("created").failure_reason, Some(UserBlocked));
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
 }
 
 fn any_event() -> impl Strategy<Value = (prop::sample::Index, u8)> {
-    (any::<prop::sample::Index>(), 0..22_u8)
+    (any::<prop::sample::Index>(), 0..23_u8)
 }
 
 /// Mostly what a runner does, sometimes what a person does.
@@ -81,6 +81,7 @@ fn event(kind: u8, job: JobIndex) -> Event {
         11 => Event::CancelPipeline,
         20 => Event::CancelInterruptible,
         21 => Event::DownstreamRestarted { job },
+        22 => Event::DropPipeline { reason: "user_blocked".parse().unwrap() },
         12 => Event::Retry { job },
         13 => Event::RetryPipeline,
         14 => Event::Play { job },
@@ -190,6 +191,7 @@ fn check(before: &PipelineState, event: Event, scenario: &Scenario) {
                 let row = state.job(job);
                 if from == Created && to != JobStatus::Canceled && event != (Event::Enqueue { job }) {
                     let is_verdict = matches!(event, Event::Finished { job: ended, .. } if ended == job)
+                        || matches!(event, Event::DropPipeline { .. })
                         || matches!(event, Event::DownstreamStatus { job: bridge, .. } if bridge == job);
                     if !is_verdict {
                         assert_eq!(to, verdict(row, previous(state, row)), "{}", row.name);
