@@ -2,7 +2,13 @@
 
 use std::collections::HashMap;
 
-use crate::{Context, Diagnostic, Plan, diagnostic::Severity, diagnostic::Sources};
+use weir_yaml::{Node, Span, Value};
+
+use crate::diagnostic::{Diagnostic, Severity, Sources};
+use crate::entry::Findings;
+use crate::include::{Loader, Stopped};
+use crate::keywords::root;
+use crate::{Context, Plan, extends, graph, matrix, reference, seed};
 
 /// A fact that the compiler needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,31 +119,68 @@ impl Compilation {
         }
     }
 
+    /// One run over the facts at hand; none if some are missing. It starts afresh each time: rounds are few,
+    /// and nothing can be stale.
     fn attempt(&mut self) -> Option<Compiled> {
-        let request = Request::LocalFile { path: self.path.clone() };
-        let answer = self.facts.get(request)?;
-        let mut sources = Sources::default();
-        let mut diagnostics = Vec::new();
-        let text = match answer {
-            Answer::File(Some(text)) => text.as_str(),
-            Answer::File(None) | Answer::Paths(_) => "",
-            Answer::FileError(message) => {
-                diagnostics.push(Diagnostic::error("file", message.clone()));
-                ""
+        let mut findings = Findings::default();
+        let mut outcome = Outcome { plan: None, refusal: None, merged_yaml: None };
+        self.run(&mut findings, &mut outcome)?;
+        if findings.has_errors() {
+            outcome.plan = None;
+            outcome.refusal = Some(Refusal::ConfigError);
+        }
+        // A stable sort: within a severity GitLab's order stays.
+        findings.diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+        let Outcome { plan, refusal, merged_yaml } = outcome;
+        let Findings { sources, diagnostics, .. } = findings;
+        Some(Compiled { plan, refusal, merged_yaml, diagnostics, sources })
+    }
+
+    fn run(&mut self, findings: &mut Findings, outcome: &mut Outcome) -> Option<()> {
+        let variables = self.context.include_variables();
+        let loaded = Loader::new(&mut self.facts, findings, variables).root(&self.path);
+        let mut config = match loaded {
+            Ok(config) => config?,
+            Err(Stopped) => return Some(()),
+        };
+        if let Err(error) = extends::resolve(&mut config) {
+            findings.error("extends", Some(error.span), error.message);
+            return Some(());
+        }
+        if let Err(error) = reference::resolve(&mut config) {
+            findings.error("reference", Some(error.span), error.message);
+            return Some(());
+        }
+        let root = Node::new(Span::default(), Value::Mapping(config));
+        outcome.merged_yaml = Some(weir_yaml::write(&root));
+        let config = root::parse(&root, findings);
+        if findings.has_errors() {
+            return Some(());
+        }
+        let instances = match matrix::expand(&config.jobs) {
+            Ok(instances) => instances,
+            Err(message) => {
+                findings.error("parallel", None, message);
+                return Some(());
             }
         };
-        let file = sources.add(&self.path, text);
-        if let Err(error) = weir_yaml::parse(file, text) {
-            let place = weir_yaml::Span::new(file, error.offset, error.offset);
-            let mut diagnostic = Diagnostic::error("yaml", error.to_string());
-            diagnostic.labels.extend(sources.label(place, ""));
-            diagnostics.push(diagnostic);
+        if let Err(error) = graph::check(&config.stages, &config.jobs, &instances) {
+            findings.error("graph", error.span, error.message);
+            return Some(());
         }
-        let _ = &self.context;
-        let refusal = (!diagnostics.is_empty()).then_some(Refusal::ConfigError);
-        let plan = diagnostics.is_empty().then(Plan::default);
-        Some(Compiled { plan, refusal, merged_yaml: None, diagnostics, sources })
+        match seed::plan(&config, &instances, &self.context, &mut self.facts, findings)? {
+            Ok(plan) => outcome.plan = Some(plan),
+            Err(refusal) => outcome.refusal = Some(refusal),
+        }
+        Some(())
     }
+}
+
+/// What a run comes to, besides findings.
+struct Outcome {
+    plan: Option<Plan>,
+    refusal: Option<Refusal>,
+    merged_yaml: Option<String>,
 }
 
 /// The outcome of a compilation.

@@ -2,8 +2,10 @@
 
 use weir_api::PipelineSource;
 
+use crate::vars::{Level, Variables};
+
 /// Facts about a pipeline, given by whoever creates it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     /// `CI_PIPELINE_SOURCE`.
     pub source: PipelineSource,
@@ -15,43 +17,9 @@ pub struct Context {
     pub project_path: String,
     /// The default branch, if the repository has one.
     pub default_branch: Option<String>,
-    /// All variables from outside the file. Among equal keys the higher [`Level`] wins, within one level the
-    /// later entry.
-    pub variables: Vec<ContextVariable>,
-}
-
-/// A variable from outside the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContextVariable {
-    /// The name.
-    pub key: String,
-    /// The text, unexpanded.
-    pub value: String,
-    /// Whether references in the value stay as they are.
-    pub raw: bool,
-    /// Where it comes from.
-    pub level: Level,
-}
-
-/// Where a variable comes from, weakest first. Variables of the file stand between [`Level::Job`] and
-/// [`Level::User`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// Predefined and known before the pipeline exists (`CI_COMMIT_SHA`): `include` and `workflow` see it.
-    Predefined,
-    /// Predefined and known with the pipeline (`CI_PIPELINE_TRIGGERED`): job rules see it. The compiler adds
-    /// those that depend on the job itself, such as `CI_JOB_NAME`.
-    Job,
-    /// `GITLAB_USER_*`: job and workflow rules see it, `include` does not.
-    User,
-    /// Of the instance.
-    Instance,
-    /// Of a group; outer groups first.
-    Group,
-    /// Of the project.
-    Project,
-    /// Given to this pipeline: by schedule, trigger, API or by hand.
-    Pipeline,
+    /// All variables from outside the file, with their levels. The compiler adds those of the file and, per
+    /// job, those that follow from the job, such as `CI_JOB_NAME`.
+    pub variables: Variables,
 }
 
 impl Context {
@@ -63,7 +31,25 @@ impl Context {
             tag: false,
             project_path: project_path.to_owned(),
             default_branch: None,
-            variables: Vec::new(),
+            variables: Variables::new(),
         }
+    }
+
+    /// What `include` sees: no variables of jobs, of the user or of the file.
+    pub(crate) fn include_variables(&self) -> Variables {
+        self.only(|level| !matches!(level, Level::Started | Level::Job | Level::User))
+    }
+
+    /// What `workflow` sees: no variables of jobs.
+    pub(crate) fn workflow_variables(&self) -> Variables {
+        self.only(|level| !matches!(level, Level::Started | Level::Job))
+    }
+
+    fn only(&self, keep: impl Fn(Level) -> bool) -> Variables {
+        let mut kept = Variables::new();
+        for (level, variable) in self.variables.levels().filter(|(level, _)| keep(*level)) {
+            kept.push(level, variable.clone());
+        }
+        kept
     }
 }

@@ -5,6 +5,7 @@
 pub mod compile;
 pub mod context;
 pub mod diagnostic;
+pub mod duration;
 pub mod expr;
 pub mod fnmatch;
 pub mod limits;
@@ -12,7 +13,21 @@ pub mod plan;
 pub mod regexp;
 pub mod vars;
 
+mod entry;
+mod extends;
+mod graph;
+mod include;
+mod keywords;
+mod matrix;
+mod merge;
+mod policy;
+mod reference;
+mod rules;
+mod seed;
+#[cfg(test)]
+mod testing;
+
 pub use compile::{Answer, Compilation, Compiled, Refusal, Request, Step};
-pub use context::{Context, ContextVariable, Level};
+pub use context::Context;
 pub use diagnostic::{Diagnostic, Label, Severity, SourceFile, Sources};
 pub use plan::Plan;

@@ -22,3 +22,47 @@ pub const OPEN_MERGE_REQUESTS: usize = 4;
 pub const PROJECT_TOPICS: usize = 20;
 /// Characters of a slug.
 pub const SLUG_CHARS: usize = 63;
+/// Ancestors that a job may have through `extends`.
+pub const EXTENDS_LEVELS: usize = 10;
+/// Nodes that resolving every `!reference` may visit.
+pub const REFERENCE_NODES: usize = 500_000;
+/// Nested lists in `script`, `rules` and `stages`.
+pub const LIST_LEVELS: usize = 10;
+/// Files that a configuration may include, nested ones counted.
+pub const INCLUDES: usize = 150;
+/// Bytes of all files of a configuration; GitLab's default for `ci_max_total_yaml_size_bytes`.
+pub const TOTAL_BYTES: usize = 314_572_800;
+/// Characters of the name of a job, stage, workflow or environment.
+pub const NAME_CHARS: usize = 255;
+/// Jobs that a job may need.
+pub const NEEDS: usize = 50;
+/// Jobs of other pipelines that a job may need.
+pub const CROSS_PIPELINE_NEEDS: usize = 5;
+/// Jobs that `parallel` may make of one.
+pub const PARALLEL: usize = 200;
+/// Jobs of a pipeline; beyond it the compiler gives up.
+pub const JOBS: usize = 10_000;
+/// Caches of a job.
+pub const CACHES: usize = 4;
+/// Files of `cache:key:files`.
+pub const CACHE_KEY_FILES: usize = 10;
+/// Files of `cache:key:files_commits`.
+pub const CACHE_KEY_FILES_COMMITS: usize = 2;
+/// Fallback keys of a cache.
+pub const CACHE_FALLBACK_KEYS: usize = 5;
+/// `tags` of a job must be fewer.
+pub const TAGS: usize = 50;
+/// Globs of one `changes` or `exists`.
+pub const RULE_GLOBS: usize = 50;
+/// Pairs of a path and a glob that are compared; beyond it a clause holds.
+pub const GLOB_COMPARISONS: usize = 50_000;
+/// Items of `trigger:include`.
+pub const TRIGGER_INCLUDES: usize = 3;
+/// Characters of `artifacts:expose_as`.
+pub const EXPOSE_AS_CHARS: usize = 100;
+/// Seconds of `timeout`: a month.
+pub const TIMEOUT_SECONDS: u64 = 2_592_000;
+/// Seconds of `start_in`: a week.
+pub const START_IN_SECONDS: u64 = 604_800;
+/// Retries of a job.
+pub const RETRIES: u8 = 2;

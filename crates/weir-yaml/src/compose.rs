@@ -101,9 +101,8 @@ impl Composer<'_> {
         loop {
             let event = self.next()?;
             match event.data {
-                EventData::StreamEnd => return Ok(Node::default()),
                 EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
-                EventData::DocumentEnd { .. } => return Ok(Node::default()),
+                EventData::StreamEnd | EventData::DocumentEnd { .. } => return Ok(Node::default()),
                 _ => {
                     let root = self.node(event, 0)?;
                     // The end of the document may hold a mistake, too.
@@ -335,20 +334,16 @@ impl MappingBuilder {
             Value::String(name) | Value::Symbol(name) => self.names.get(name).copied(),
             other => self.entries.iter().position(|entry| entry.key.value == *other),
         };
-        match index {
-            Some(index) => {
-                let old = std::mem::replace(&mut self.entries[index], Entry { key, value });
-                let key = old.key.to_text().unwrap_or_default();
-                Some(Remark::DuplicateKey { key, first: old.key.span, second })
-            }
-            None => {
-                if let Value::String(name) | Value::Symbol(name) = &key.value {
-                    self.names.insert(name.clone(), self.entries.len());
-                }
-                self.entries.push(Entry { key, value });
-                None
-            }
+        if let Some(index) = index {
+            let old = std::mem::replace(&mut self.entries[index], Entry { key, value });
+            let key = old.key.to_text().unwrap_or_default();
+            return Some(Remark::DuplicateKey { key, first: old.key.span, second });
         }
+        if let Value::String(name) | Value::Symbol(name) = &key.value {
+            self.names.insert(name.clone(), self.entries.len());
+        }
+        self.entries.push(Entry { key, value });
+        None
     }
 
     /// `<<`: the keys of the value overwrite those before it; in a list the first mapping wins. Anything but

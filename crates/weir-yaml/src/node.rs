@@ -139,13 +139,11 @@ impl Mapping {
 
     /// Sets a key. One that is there keeps its position; the old entry is returned.
     pub fn insert(&mut self, key: Node, value: Node) -> Option<Entry> {
-        match self.entries.iter_mut().find(|entry| entry.key.value.same_key(&key.value)) {
-            Some(entry) => Some(std::mem::replace(entry, Entry { key, value })),
-            None => {
-                self.entries.push(Entry { key, value });
-                None
-            }
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key.value.same_key(&key.value)) {
+            return Some(std::mem::replace(entry, Entry { key, value }));
         }
+        self.entries.push(Entry { key, value });
+        None
     }
 
     /// Removes a text key.
@@ -186,6 +184,15 @@ impl<'a> IntoIterator for &'a Mapping {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a mut Mapping {
+    type Item = &'a mut Entry;
+    type IntoIter = std::slice::IterMut<'a, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
     }
 }
 

@@ -1,5 +1,7 @@
 //! A tree as YAML text, in the form of Psych's `to_yaml`.
 
+use std::fmt::Write as _;
+
 use crate::{Mapping, Node, Value, scalar};
 
 /// The tree as a document that starts with `---`.
@@ -80,7 +82,7 @@ fn write_sequence(out: &mut String, items: &[Node], indent: usize, first_inline:
 fn write_key(out: &mut String, key: &Node) {
     match &key.value {
         Value::String(text) | Value::Symbol(text) if !text.contains('\n') && is_plain(text) => {
-            out.push_str(text)
+            out.push_str(text);
         }
         Value::String(text) | Value::Symbol(text) => out.push_str(&quoted(text)),
         other => out.push_str(&other.to_text().unwrap_or_else(|| "?".to_owned())),
@@ -147,11 +149,9 @@ fn quoted(text: &str) -> String {
                 '\u{1b}' => out.push_str("\\e"),
                 c if c.is_control() || "\u{feff}\u{2028}\u{2029}".contains(c) => {
                     let code = u32::from(c);
-                    if code > 0xff {
-                        out.push_str(&format!("\\u{code:04X}"));
-                    } else {
-                        out.push_str(&format!("\\x{code:02X}"));
-                    }
+                    // Writing to a `String` cannot fail.
+                    let _ =
+                        if code > 0xff { write!(out, "\\u{code:04X}") } else { write!(out, "\\x{code:02X}") };
                 }
                 c => out.push(c),
             }

@@ -1,0 +1,354 @@
+//! From the checked configuration to the plan: rules and policies with the pipeline's facts. Source:
+//! `lib/gitlab/ci/pipeline/seed/{build,stage,pipeline}.rb`.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::compile::{Facts, Refusal};
+use crate::entry::Findings;
+use crate::keywords::job::Job;
+use crate::keywords::needs::Need;
+use crate::keywords::root::Config;
+use crate::keywords::rules::Rule;
+use crate::keywords::stages::{POST, PRE};
+use crate::limits::NEEDS;
+use crate::matrix::{self, Instance};
+use crate::plan::{
+    Action, AllowFailure, AutoCancel, Dependencies, Environment, Plan, Run, Scheduling, Variable, When,
+};
+use crate::rules::{Expanded, Outcome, Rules};
+use crate::vars::{Expansion, Level, References, Variables};
+use crate::{Context, plan, policy};
+
+/// The plan or why there is none; `None` while facts are missing.
+pub(crate) fn plan(
+    config: &Config,
+    instances: &[Instance<'_>],
+    context: &Context,
+    facts: &mut Facts,
+    findings: &mut Findings,
+) -> Option<Result<Plan, Refusal>> {
+    let mut variables = context.workflow_variables();
+    variables.extend(Level::YamlGlobal, config.variables.iter().map(Into::into));
+    let mut globals = config.variables.clone();
+    let mut auto_cancel = config.workflow.auto_cancel;
+    if let Some(rules) = &config.workflow.rules {
+        match (Rules { facts, variables: &variables }).evaluate(rules) {
+            Outcome::Missing => return None,
+            Outcome::Match(rule) if rule.when.as_deref() != Some("never") => {
+                put_all(&mut globals, &rule.variables);
+                auto_cancel.on_new_commit = rule.auto_cancel.on_new_commit.or(auto_cancel.on_new_commit);
+                auto_cancel.on_job_failure_all =
+                    rule.auto_cancel.on_job_failure_all.or(auto_cancel.on_job_failure_all);
+            }
+            Outcome::Match(_) | Outcome::NoMatch => return Some(Err(Refusal::FilteredByWorkflowRules)),
+            Outcome::Error(message) => {
+                findings.error("rule", None, format!("Failed to parse rule for workflow: {message}"));
+                return Some(Err(Refusal::ConfigError));
+            }
+        }
+    }
+    let mut seeder =
+        Seeder { context, globals, names: matrix::instance_names(&config.jobs), facts, findings };
+    let mut seeds = Vec::with_capacity(instances.len());
+    let mut missing = false;
+    for instance in instances {
+        match seeder.seed(instance) {
+            Seeded::Missing => missing = true,
+            Seeded::Out => {}
+            Seeded::In(seed) => seeds.push(*seed),
+        }
+    }
+    if missing {
+        return None;
+    }
+    seeder.check_needs(&seeds);
+    if seeder.findings.has_errors() {
+        return Some(Err(Refusal::ConfigError));
+    }
+    if seeds.iter().all(|seed| seed.stage == PRE || seed.stage == POST) {
+        return Some(Err(Refusal::FilteredByRules));
+    }
+    let mut plan = assemble(&config.stages, seeds);
+    plan.auto_cancel = AutoCancel {
+        on_new_commit: auto_cancel.on_new_commit,
+        on_job_failure_all: auto_cancel.on_job_failure_all.unwrap_or(false),
+    };
+    plan.name = config.workflow.name.as_ref().and_then(|name| {
+        let mut variables = context.workflow_variables();
+        variables.extend(Level::YamlGlobal, seeder.globals.iter().map(Into::into));
+        let name = Expanded::new(&variables).expand_with(name, References::Blank).trim().to_owned();
+        (!name.is_empty()).then_some(name)
+    });
+    Some(Ok(plan))
+}
+
+/// A job that is in the pipeline, its stage by name.
+struct Seed {
+    stage: String,
+    job: plan::Job,
+    needs: Option<Vec<Need>>,
+    span: weir_yaml::Span,
+}
+
+enum Seeded {
+    Missing,
+    Out,
+    In(Box<Seed>),
+}
+
+struct Seeder<'a> {
+    context: &'a Context,
+    /// Global variables, those of the matching workflow rule on top.
+    globals: Vec<Variable>,
+    names: HashMap<&'a str, Vec<String>>,
+    facts: &'a mut Facts,
+    findings: &'a mut Findings,
+}
+
+impl Seeder<'_> {
+    fn seed(&mut self, instance: &Instance<'_>) -> Seeded {
+        let job = instance.job;
+        let inherited =
+            self.globals.iter().filter(|variable| job.inherit.variables.has(&variable.key)).cloned();
+        let globals: Vec<Variable> = inherited.collect();
+        let mut own = job.variables.clone();
+        for (key, value) in &instance.matrix {
+            put(&mut own, Variable { key: key.clone(), value: value.clone(), raw: false });
+        }
+        let mut variables = self.context.variables.clone();
+        predefine(&mut variables, instance);
+        variables.extend(Level::YamlGlobal, globals.iter().map(Into::into));
+        variables.extend(Level::YamlJob, own.iter().map(Into::into));
+
+        let mut rules = Rules { facts: self.facts, variables: &variables };
+        let matched: Option<&Rule> = match &job.rules {
+            Some(Some(list)) => match rules.evaluate(list) {
+                Outcome::Missing => return Seeded::Missing,
+                Outcome::NoMatch => return Seeded::Out,
+                Outcome::Match(rule) if rule.when.as_deref() == Some("never") => return Seeded::Out,
+                Outcome::Match(rule) => Some(rule),
+                Outcome::Error(message) => {
+                    let message = format!("Failed to parse rule for {}: {message}", instance.name);
+                    self.findings.error("rule", Some(job.span), message);
+                    return Seeded::Out;
+                }
+            },
+            Some(None) => None,
+            None => {
+                match policy::includes(job.only.as_ref(), job.except.as_ref(), self.context, &mut rules) {
+                    None => return Seeded::Missing,
+                    Some(false) => return Seeded::Out,
+                    Some(true) => None,
+                }
+            }
+        };
+        if let Err(error) = variables.expanded(Expansion::server(References::Keep)) {
+            self.findings.error("variables", Some(job.span), format!("{}: {error}", instance.name));
+        }
+        let expanded = Expanded::new(&variables);
+        let mut yaml_variables = globals;
+        put_all(&mut yaml_variables, &own);
+        if let Some(rule) = matched {
+            put_all(&mut yaml_variables, &rule.variables);
+        }
+        let needs = match matched.and_then(|rule| rule.needs.as_ref()) {
+            Some(needs) if !needs.jobs.is_empty() => {
+                matrix::fan_out(needs, &self.names, &instance.matrix, &job.name).ok()
+            }
+            _ => instance.needs.clone(),
+        };
+        let tags: std::collections::BTreeSet<String> = job
+            .inheritable
+            .tags
+            .iter()
+            .flatten()
+            // Values stand here as written: GitLab expands tags once, not their values.
+            .map(|tag| crate::vars::expand(tag, References::Keep, |name| variables.get(name)))
+            .collect();
+        let blank = |text: &str| Expanded::new(&variables).expand_with(text, References::Blank);
+        let planned = plan::Job {
+            name: instance.name.clone(),
+            stage: 0,
+            action: action(job),
+            when: when(matched.and_then(|rule| rule.when.as_deref()).or(job.when.as_deref())),
+            start_in: matched.and_then(|rule| rule.start_in).or(job.start_in),
+            allow_failure: allow_failure(job, matched),
+            scheduling: Scheduling::Stage,
+            dependencies: match &instance.dependencies {
+                None => Dependencies::Default,
+                Some(list) => Dependencies::Only(list.iter().map(|(name, _)| name.clone()).collect()),
+            },
+            variables: yaml_variables,
+            tags: tags.into_iter().collect(),
+            retry: job.inheritable.retry.clone(),
+            timeout: job.inheritable.timeout,
+            interruptible: matched
+                .and_then(|rule| rule.interruptible)
+                .or(job.inheritable.interruptible)
+                .unwrap_or(false),
+            resource_group: job.resource_group.as_deref().map(blank).filter(|group| !group.is_empty()),
+            environment: job.environment.as_ref().map(|environment| Environment {
+                name: blank(&environment.name),
+                auto_stop_in: environment.auto_stop_in.as_deref().map(|text| expanded.expand(text)),
+                deployment_tier: environment.deployment_tier.as_deref().map(|text| expanded.expand(text)),
+                ..environment.clone()
+            }),
+            parallel: instance.parallel.clone(),
+            manual_confirmation: job.manual_confirmation.clone(),
+            coverage: job.coverage.clone(),
+        };
+        Seeded::In(Box::new(Seed { stage: job.stage.clone(), job: planned, needs, span: job.span }))
+    }
+
+    /// Every need must be in the pipeline unless it is optional.
+    fn check_needs(&mut self, seeds: &[Seed]) {
+        let present: HashSet<&str> = seeds.iter().map(|seed| seed.job.name.as_str()).collect();
+        for seed in seeds {
+            let name = &seed.job.name;
+            let needs = seed.needs.as_deref().unwrap_or_default();
+            if needs.len() > NEEDS {
+                let message = format!(
+                    "{name}: one job can only need {NEEDS} others, but you have listed {}. See needs keyword \
+                     documentation for more details",
+                    needs.len()
+                );
+                self.findings.error("needs", Some(seed.span), message);
+                continue;
+            }
+            for need in needs.iter().filter(|need| !need.optional && !present.contains(need.name.as_str())) {
+                let target = &need.name;
+                let message = format!(
+                    "'{name}' job needs '{target}' job, but '{target}' does not exist in the pipeline. This might \
+                     be because of the only, except, or rules keywords. To need a job that sometimes does not \
+                     exist in the pipeline, use needs:optional."
+                );
+                let help = "set `optional: true` on this need, or give both jobs the same rules";
+                self.findings.add(crate::Severity::Error, "needs", Some(need.span), message).help =
+                    Some(help.to_owned());
+            }
+        }
+    }
+}
+
+/// Puts the jobs into their stages; stages without a job fall away.
+fn assemble(stages: &[String], seeds: Vec<Seed>) -> Plan {
+    let used: HashSet<&str> = seeds.iter().map(|seed| seed.stage.as_str()).collect();
+    let stages: Vec<String> = stages.iter().filter(|stage| used.contains(stage.as_str())).cloned().collect();
+    let present: HashSet<String> = seeds.iter().map(|seed| seed.job.name.clone()).collect();
+    let jobs = seeds
+        .into_iter()
+        .map(|seed| {
+            let mut job = seed.job;
+            job.stage = stages.iter().position(|stage| *stage == seed.stage).unwrap_or(0);
+            if let Dependencies::Only(names) = &mut job.dependencies {
+                names.retain(|name| present.contains(name));
+            }
+            if let Some(needs) = seed.needs {
+                let needs = needs.into_iter().filter(|need| present.contains(&need.name));
+                job.scheduling = Scheduling::Needs(
+                    needs
+                        .map(|need| plan::Need {
+                            job: need.name,
+                            artifacts: need.artifacts,
+                            optional: need.optional,
+                        })
+                        .collect(),
+                );
+            }
+            job
+        })
+        .collect();
+    Plan { name: None, stages, jobs, auto_cancel: AutoCancel::default() }
+}
+
+fn action(job: &Job) -> Action {
+    if job.is_bridge {
+        return Action::Trigger(Box::new(job.trigger.clone().unwrap_or_default()));
+    }
+    let inheritable = &job.inheritable;
+    let mut artifacts = inheritable.artifacts.clone();
+    if let Some(folder) = &job.published {
+        let paths = &mut artifacts.get_or_insert_default().paths;
+        if !paths.contains(folder) {
+            paths.push(folder.clone());
+        }
+    }
+    Action::Run(Box::new(Run {
+        before_script: inheritable.before_script.clone().unwrap_or_default(),
+        script: job.script.clone(),
+        after_script: inheritable.after_script.clone().unwrap_or_default(),
+        pre_get_sources_script: inheritable.hooks.clone().unwrap_or_default(),
+        image: inheritable.image.clone(),
+        services: inheritable.services.clone().unwrap_or_default(),
+        artifacts,
+        cache: inheritable.cache.clone().unwrap_or_default(),
+    }))
+}
+
+fn when(word: Option<&str>) -> When {
+    match word {
+        Some("on_failure") => When::OnFailure,
+        Some("always") => When::Always,
+        Some("manual") => When::Manual,
+        Some("delayed") => When::Delayed,
+        _ => When::OnSuccess,
+    }
+}
+
+/// A rule's word goes first; a job that is manual by itself may fail, one that a rule makes manual may not.
+fn allow_failure(job: &Job, rule: Option<&Rule>) -> AllowFailure {
+    match (rule.and_then(|rule| rule.allow_failure), &job.allow_failure) {
+        (Some(true), _) => AllowFailure::Yes,
+        (Some(false), _) => AllowFailure::No,
+        (None, Some(own)) => own.clone(),
+        (None, None) if job.when.as_deref() == Some("manual") => AllowFailure::Yes,
+        (None, None) => AllowFailure::No,
+    }
+}
+
+/// The variables that follow from the job itself and that its rules see.
+fn predefine(variables: &mut Variables, instance: &Instance<'_>) {
+    let job = instance.job;
+    let mut add = |key: &str, value: &str| {
+        variables.push(Level::Job, crate::vars::Variable::public(key, value));
+    };
+    add("CI_JOB_NAME", &instance.name);
+    add("CI_JOB_NAME_SLUG", &slug(&instance.name));
+    add("CI_JOB_STAGE", &job.stage);
+    if matches!(job.when.as_deref(), Some("manual" | "delayed")) {
+        add("CI_JOB_MANUAL", "true");
+    }
+    let total = instance.parallel.as_ref().map_or(1, |parallel| parallel.total);
+    if let Some(parallel) = &instance.parallel {
+        add("CI_NODE_INDEX", &parallel.index.to_string());
+    }
+    add("CI_NODE_TOTAL", &total.to_string());
+    if let Some(environment) = &job.environment {
+        add("CI_ENVIRONMENT_NAME", &environment.name);
+        add("CI_ENVIRONMENT_ACTION", &environment.action);
+    }
+}
+
+/// Lower case, everything but letters and digits a `-`, 63 characters, no `-` at the ends.
+fn slug(text: &str) -> String {
+    let text: String = text
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(crate::limits::SLUG_CHARS)
+        .collect();
+    text.trim_matches('-').to_owned()
+}
+
+fn put(variables: &mut Vec<Variable>, variable: Variable) {
+    match variables.iter_mut().find(|known| known.key == variable.key) {
+        Some(known) => *known = variable,
+        None => variables.push(variable),
+    }
+}
+
+fn put_all(variables: &mut Vec<Variable>, more: &[Variable]) {
+    for variable in more {
+        put(variables, variable.clone());
+    }
+}

@@ -1,0 +1,4 @@
+//! The compiler against GitLab's own files.
+
+mod conformance;
+mod properties;
