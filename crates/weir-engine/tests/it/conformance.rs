@@ -3,16 +3,17 @@
 //! The cases come from `spec/services/ci/pipeline_processing/test_cases` of GitLab. The folder is
 //! `$WEIR_CONFORMANCE`, or `shared/conformance` beside the repository.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Once;
 
-use weir_compiler::Plan;
-use weir_compiler::plan::{AutoCancel, Job, When};
-use weir_yaml::{FileId, Node, Value};
+use weir_api::PipelineSource;
+use weir_compiler::vars::{Level, Variable};
+use weir_compiler::{Compilation, Context, Plan, Step};
+use weir_yaml::{FileId, Node};
 
-use crate::scenario::{Keywords, Scenario, job};
+use crate::scenario::Scenario;
 
 macro_rules! cases {
     ($($name:ident,)*) => {
@@ -142,60 +143,14 @@ fn check(name: &str) {
     }
 }
 
-/// The plan of a configuration, as far as these cases go: the engine is tested here, not the compiler. The only
-/// rules in them exclude their job on every branch.
+/// The plan of a configuration, on the default branch.
 fn compile(config: &Node) -> Plan {
-    let entries = || config.as_mapping().unwrap().iter().map(|entry| (text_of(&entry.key), &entry.value));
-    let all_stages: Vec<String> = match find(config, "stages") {
-        Some(stages) => sequence(stages).iter().map(text_of).collect(),
-        None => ["build", "test", "deploy"].map(str::to_owned).to_vec(),
-    };
-    let mut jobs: Vec<Job> = entries()
-        .filter(|(name, body)| {
-            !["stages", "workflow"].contains(&name.as_str()) && find(body, "rules").is_none()
-        })
-        .map(|(name, body)| compile_job(&name, body, &all_stages))
-        .collect();
-    let used: BTreeSet<usize> = jobs.iter().map(|job| job.stage).collect();
-    for job in &mut jobs {
-        job.stage = used.range(..job.stage).count();
-    }
-    let on_job_failure_all = find(config, "workflow")
-        .is_some_and(|workflow| text_of(get(get(workflow, "auto_cancel"), "on_job_failure")) == "all");
-    Plan {
-        stages: used.iter().map(|&stage| all_stages[stage].clone()).collect(),
-        jobs,
-        auto_cancel: AutoCancel { on_job_failure_all, ..AutoCancel::default() },
-        ..Plan::default()
-    }
-}
-
-fn compile_job(name: &str, body: &Node, stages: &[String]) -> Job {
-    let stage = find(body, "stage").map_or_else(|| "test".to_owned(), text_of);
-    let stage = stages.iter().position(|name| *name == stage).unwrap();
-    let when = match find(body, "when").map(text_of).as_deref() {
-        None | Some("on_success") => When::OnSuccess,
-        Some("on_failure") => When::OnFailure,
-        Some("always") => When::Always,
-        Some("manual") => When::Manual,
-        Some("delayed") => When::Delayed,
-        Some(when) => panic!("`when: {when}`"),
-    };
-    let allowed = match find(body, "allow_failure").map(|node| &node.value) {
-        None => when == When::Manual,
-        Some(value) => *value == Value::Bool(true),
-    };
-    let job = job(name).stage(stage).when(when).with(|job| {
-        job.start_in = find(body, "start_in").map(|_| 60);
-    });
-    let job = if allowed { job.allowed() } else { job };
-    match find(body, "needs") {
-        None => job,
-        Some(needs) => {
-            let name = |need: &Node| find(need, "job").map_or_else(|| text_of(need), text_of);
-            let names: Vec<String> = sequence(needs).iter().map(name).collect();
-            job.needs(&names.iter().map(String::as_str).collect::<Vec<_>>())
-        }
+    let mut context = Context::new(PipelineSource::Push, "master", "group/project");
+    context.variables.push(Level::Predefined, Variable::public("CI_COMMIT_REF_NAME", "master"));
+    let text = weir_yaml::write(config);
+    match Compilation::new(".gitlab-ci.yml", Some(&text), context).step() {
+        Step::Done(compiled) => compiled.plan.unwrap_or_else(|| panic!("{text}\n{:?}", compiled.diagnostics)),
+        Step::Need(requests) => panic!("a case is one file, yet {requests:?} is asked for"),
     }
 }
 
