@@ -30,6 +30,8 @@ pub const UPDATE_INTERVAL: Duration = Duration::from_mins(15);
 pub const JOB_TIMEOUT: Duration = Duration::from_hours(2);
 /// The timeout of `after_script` unless configured. Source: `AfterScriptTimeout` of gitlab-runner.
 pub const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long interrupted jobs may take to stop and to be reported.
+pub const LAST_REPORT: Duration = Duration::from_secs(30);
 /// How many jobs a server may refuse to name before the runner rests. Source: `DefaultUnhealthyRequestsLimit`.
 pub const UNHEALTHY_REQUESTS: u32 = 3;
 /// How many files an archive to extract may hold.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use weir_api::id::ProjectId;
 use weir_api::runner::JobPayload;
@@ -56,11 +56,12 @@ impl Runner {
         let interrupt = CancellationToken::new();
         let mut jobs = JoinSet::new();
         self.poll(&shutdown, &interrupt, &mut jobs).await;
-        let all_ended = async { while jobs.join_next().await.is_some() {} };
-        tokio::pin!(all_ended);
-        if tokio::time::timeout(self.config.shutdown_timeout, &mut all_ended).await.is_err() {
+        if timeout(self.config.shutdown_timeout, all_ended(&mut jobs)).await.is_err() {
             interrupt.cancel();
-            all_ended.await;
+            // A server that is gone as well must not hold the runner.
+            if timeout(limits::LAST_REPORT, all_ended(&mut jobs)).await.is_err() {
+                jobs.shutdown().await;
+            }
         }
     }
 
@@ -120,6 +121,10 @@ impl Runner {
             }
         }
     }
+}
+
+async fn all_ended(jobs: &mut JoinSet<()>) {
+    while jobs.join_next().await.is_some() {}
 }
 
 async fn run_job(config: &Config, server: &Server, payload: &JobPayload, slot: Slot, signals: &Signals) {

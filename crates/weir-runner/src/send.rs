@@ -117,8 +117,9 @@ impl Sender<'_> {
                     }
                     // The server's length holds, also if it is more than was sent: an earlier answer got lost.
                     TraceOutcome::RangeMismatch { expected } => {
-                        progress.sent = expected.min(self.trace.len());
-                        progress.failures += 1;
+                        let expected = expected.min(self.trace.len());
+                        progress.failures += u32::from(expected == progress.sent);
+                        progress.sent = expected;
                     }
                     TraceOutcome::NotFound => progress.failures += 1,
                     TraceOutcome::Abort => self.signals.abort.cancel(),
@@ -190,10 +191,12 @@ impl Sender<'_> {
 
     /// Sends what is missing; the error is how long to wait before the next try.
     async fn rest_and_result(&self, progress: &mut Progress, update: &JobUpdate) -> Result<(), Duration> {
+        let mut mismatches = 0;
         while progress.sent < self.trace.len() {
             match self.patch(progress).await {
                 Some(TraceOutcome::Accepted { .. }) => {}
-                Some(TraceOutcome::RangeMismatch { .. }) if progress.failures <= 1 => {}
+                // Once tells the offset; a server that changes its mind needs a pause.
+                Some(TraceOutcome::RangeMismatch { .. }) if mismatches == 0 => mismatches += 1,
                 // Without its trace the job still has its result.
                 Some(TraceOutcome::NotFound) => break,
                 Some(TraceOutcome::Abort) => return Ok(()),

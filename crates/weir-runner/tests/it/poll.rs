@@ -61,7 +61,14 @@ async fn a_runner_that_is_refused_rests() {
     let mut world = World::new().await;
     world.config.token = Secret::from("glrt-unknown");
     world.config.check_interval = Duration::from_millis(1);
-    world.with_runner(tokio::time::sleep(Duration::from_millis(500))).await;
+    world
+        .with_runner(async {
+            while world.requests() < 3 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        })
+        .await;
     assert_eq!(world.requests(), 3);
 }
 
