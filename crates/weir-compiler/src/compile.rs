@@ -83,11 +83,11 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// The answer to a request; none notes the request for the next [`Step::Need`].
-    pub(crate) fn get(&mut self, request: Request) -> Option<&Answer> {
-        if !self.answers.contains_key(&request) && !self.wanted.contains(&request) {
+    pub(crate) fn get(&mut self, request: &Request) -> Option<&Answer> {
+        if !self.answers.contains_key(request) && !self.wanted.contains(request) {
             self.wanted.push(request.clone());
         }
-        self.answers.get(&request)
+        self.answers.get(request)
     }
 }
 

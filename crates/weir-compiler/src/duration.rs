@@ -9,7 +9,7 @@ pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim().to_lowercase();
     let seconds = if text.contains(':') { clock(&text)? } else { words(&text)? };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-    (seconds >= 1.0 && seconds < 1e15).then_some(seconds as u64)
+    (1.0..1e15).contains(&seconds).then_some(seconds as u64)
 }
 
 /// `minutes:seconds` up to `years:months:days:hours:minutes:seconds`.

@@ -191,13 +191,11 @@ impl<'a> Entry<'a> {
 
     /// The attribute as a boolean.
     pub(crate) fn boolean(&self, findings: &mut Findings, key: &str) -> Option<bool> {
-        match self.value(key)?.value {
-            Value::Bool(value) => Some(value),
-            _ => {
-                findings.invalid(self, &key.replace('_', " "), "should be a boolean value");
-                None
-            }
+        if let Value::Bool(value) = self.value(key)?.value {
+            return Some(value);
         }
+        findings.invalid(self, &key.replace('_', " "), "should be a boolean value");
+        None
     }
 
     /// The attribute as a list of texts.
@@ -245,13 +243,11 @@ impl<'a> Entry<'a> {
 
     /// The entry itself as a boolean.
     pub(crate) fn as_boolean(&self, findings: &mut Findings) -> Option<bool> {
-        match self.node.value {
-            Value::Bool(value) => Some(value),
-            _ => {
-                findings.invalid(self, "config", "should be a boolean value");
-                None
-            }
+        if let Value::Bool(value) = self.node.value {
+            return Some(value);
         }
+        findings.invalid(self, "config", "should be a boolean value");
+        None
     }
 
     /// The entry itself as a text.
@@ -328,11 +324,9 @@ fn closest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    rows[0] = (0..=b.len()).collect();
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;
-    }
-    for j in 0..=b.len() {
-        rows[0][j] = j;
     }
     for i in 1..=a.len() {
         for j in 1..=b.len() {
@@ -351,7 +345,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
 pub(crate) fn to_json(node: &Node) -> serde_json::Value {
     use serde_json::Value as Json;
     match &node.value {
-        Value::Null => Json::Null,
+        Value::Null | Value::Reference(_) => Json::Null,
         Value::Bool(value) => Json::Bool(*value),
         Value::Int(number) => Json::from(*number),
         Value::Float(number) => Json::from(*number),
@@ -363,6 +357,5 @@ pub(crate) fn to_json(node: &Node) -> serde_json::Value {
                 .map(|entry| (entry.key.to_text().unwrap_or_default(), to_json(&entry.value)))
                 .collect(),
         ),
-        Value::Reference(_) => Json::Null,
     }
 }

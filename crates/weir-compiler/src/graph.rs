@@ -57,7 +57,7 @@ impl Graph<'_> {
         if let Some(needs) = &instance.needs {
             self.needs(instance, needs)?;
         }
-        for rule in instance.job.rules.iter().flatten().flatten() {
+        for rule in instance.job.rules.iter().flatten() {
             if let Some(needs) = &rule.needs {
                 let needs = matrix::fan_out(needs, &self.names, &instance.matrix, &instance.job.name)
                     .map_err(|message| GraphError { message, span: Some(instance.job.span) })?;

@@ -58,7 +58,7 @@ impl<'a> Loader<'a> {
 
     /// The merged tree of the file at `path`; none while facts are missing.
     pub(crate) fn root(&mut self, path: &str) -> Loaded {
-        let Some(answer) = self.facts.get(Request::LocalFile { path: path.to_owned() }) else {
+        let Some(answer) = self.facts.get(&Request::LocalFile { path: path.to_owned() }) else {
             return Ok(None);
         };
         let text = match answer.clone() {
@@ -152,7 +152,7 @@ impl<'a> Loader<'a> {
                 continue;
             };
             for file in files {
-                match self.file(file, item.span)? {
+                match self.file(&file, item.span)? {
                     Some(included) => deep_merge(&mut merged, included),
                     None => missing = true,
                 }
@@ -170,10 +170,10 @@ impl<'a> Loader<'a> {
         let span = Some(item.span);
         if let Some(text) = item.as_str() {
             let location = self.expand(text);
-            return match location.starts_with("http://") || location.starts_with("https://") {
-                true => Ok(Some(vec![self.remote(location, item.span)?])),
-                false => self.local(&location, item.span, scope),
-            };
+            if location.starts_with("http://") || location.starts_with("https://") {
+                return Ok(Some(vec![self.remote(location, item.span)?]));
+            }
+            return self.local(&location, item.span, scope);
         }
         let Some(mapping) = item.as_mapping() else {
             return self.stop(span, "Each include must be a hash or a string");
@@ -197,18 +197,16 @@ impl<'a> Loader<'a> {
             Some(true) => {}
         }
         let value = mapping.get(kind);
-        let location = match value.and_then(Node::as_str) {
-            Some(text) => self.expand(text),
-            None => {
-                let shown = value.map(to_json).unwrap_or_default();
-                return self.stop(span, format!("Included file `{shown}` needs to be a string"));
-            }
+        let Some(text) = value.and_then(Node::as_str) else {
+            let shown = value.map(to_json).unwrap_or_default();
+            return self.stop(span, format!("Included file `{shown}` needs to be a string"));
         };
+        let location = self.expand(text);
         match kind {
             "local" => self.local(&location, item.span, scope),
             "remote" => Ok(Some(vec![self.remote(location, item.span)?])),
             "template" => Ok(Some(vec![self.template(location, item.span)?])),
-            "project" => self.project(location, mapping, item.span).map(Some),
+            "project" => self.project(&location, mapping, item.span).map(Some),
             "artifact" => self.stop(
                 span,
                 "Including configs from artifacts is only allowed when triggering child pipelines",
@@ -235,8 +233,8 @@ impl<'a> Loader<'a> {
     }
 
     fn check_extension(&mut self, location: &str, span: Span) -> Result<(), Stopped> {
-        let lower = location.to_lowercase();
-        if lower.ends_with(".yml") || lower.ends_with(".yaml") {
+        let extension = location.rsplit_once('.').map_or("", |(_, extension)| extension);
+        if extension.eq_ignore_ascii_case("yml") || extension.eq_ignore_ascii_case("yaml") {
             return Ok(());
         }
         self.stop(Some(span), format!("Included file `{location}` does not have YAML extension!"))
@@ -255,7 +253,7 @@ impl<'a> Loader<'a> {
                 Ok(Some(vec![file(request, location.to_owned())]))
             }
             Scope::Own if path.contains('*') => {
-                let paths = match self.facts.get(Request::RepositoryPaths) {
+                let paths = match self.facts.get(&Request::RepositoryPaths) {
                     None => return Ok(None),
                     Some(Answer::Paths(Some(paths))) => paths.clone(),
                     Some(_) => Vec::new(),
@@ -295,7 +293,7 @@ impl<'a> Loader<'a> {
         Ok(File { request, kind: "Template", location, scope: Scope::Nobody })
     }
 
-    fn project(&mut self, project: String, mapping: &Mapping, span: Span) -> Result<Vec<File>, Stopped> {
+    fn project(&mut self, project: &str, mapping: &Mapping, span: Span) -> Result<Vec<File>, Stopped> {
         let paths = match mapping.get("file") {
             Some(Node { value: Value::String(path), .. }) => Some(vec![path.clone()]),
             Some(node) => strings_of(node),
@@ -311,15 +309,16 @@ impl<'a> Loader<'a> {
             let location = self.expand(&path);
             self.check_extension(&location, span)?;
             let path = location.trim_start_matches('/').to_owned();
-            let scope = Scope::Project { project: project.clone(), git_ref: git_ref.clone() };
-            let request = Request::ProjectFile { project: project.clone(), git_ref: git_ref.clone(), path };
+            let scope = Scope::Project { project: project.to_owned(), git_ref: git_ref.clone() };
+            let request =
+                Request::ProjectFile { project: project.to_owned(), git_ref: git_ref.clone(), path };
             files.push(File { request, kind: "Project", location, scope });
         }
         Ok(files)
     }
 
     /// The merged tree of an included file; none while facts are missing.
-    fn file(&mut self, file: File, span: Span) -> Loaded {
+    fn file(&mut self, file: &File, span: Span) -> Loaded {
         let span = Some(span);
         self.files += 1;
         if self.files > INCLUDES {
@@ -332,7 +331,7 @@ impl<'a> Loader<'a> {
             }
             _ => format!("{} file `{location}`", file.kind),
         };
-        let text = match self.facts.get(file.request.clone()) {
+        let text = match self.facts.get(&file.request) {
             None => return Ok(None),
             Some(Answer::File(Some(text))) => text.clone(),
             Some(Answer::FileError(message)) => {

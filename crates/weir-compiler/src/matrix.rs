@@ -34,12 +34,11 @@ pub(crate) fn expand(jobs: &[Job]) -> Result<Vec<Instance<'_>>, String> {
             names.insert(&job.name, all);
         }
         for instance in expanded {
-            match known.get(&instance.name) {
-                Some(index) => instances[*index] = instance,
-                None => {
-                    known.insert(instance.name.clone(), instances.len());
-                    instances.push(instance);
-                }
+            if let Some(index) = known.get(&instance.name) {
+                instances[*index] = instance;
+            } else {
+                known.insert(instance.name.clone(), instances.len());
+                instances.push(instance);
             }
         }
         if instances.len() > JOBS {

@@ -17,14 +17,14 @@ pub(crate) fn includes(
 ) -> Option<bool> {
     if let Some(only) = only {
         for part in Part::ALL {
-            if !part.holds(only, context, rules).unwrap_or(Some(true))? {
+            if !part.holds(only, context, rules, true)? {
                 return Some(false);
             }
         }
     }
     if let Some(except) = except {
         for part in Part::ALL {
-            if part.holds(except, context, rules).unwrap_or(Some(false))? {
+            if part.holds(except, context, rules, false)? {
                 return Some(false);
             }
         }
@@ -43,25 +43,26 @@ enum Part {
 impl Part {
     const ALL: [Self; 4] = [Self::Refs, Self::Kubernetes, Self::Variables, Self::Changes];
 
-    /// The outer option: whether the policy has this part; the inner one: whether its facts are there.
-    fn holds(self, policy: &Policy, context: &Context, rules: &mut Rules<'_>) -> Option<Option<bool>> {
-        match self {
-            Self::Refs => policy
-                .refs
-                .as_ref()
-                .map(|refs| Some(refs.iter().any(|pattern| matches_ref(pattern, context)))),
+    /// Whether this part of a policy holds, `absent` if the policy does not have it. None while facts are
+    /// missing.
+    fn holds(self, policy: &Policy, context: &Context, rules: &mut Rules<'_>, absent: bool) -> Option<bool> {
+        let held = match self {
+            Self::Refs => {
+                policy.refs.as_ref().map(|refs| refs.iter().any(|pattern| matches_ref(pattern, context)))
+            }
             Self::Kubernetes => policy
                 .kubernetes
-                .then(|| Some(rules.variables.value("CI_KUBERNETES_ACTIVE").as_deref() == Some("true"))),
+                .then(|| rules.variables.value("CI_KUBERNETES_ACTIVE").as_deref() == Some("true")),
             Self::Variables => policy.variables.as_ref().map(|expressions| {
                 let lookup = |name: &str| rules.variables.value(name);
-                Some(expressions.iter().any(|expression| expression.eval(&lookup).is_truthful()))
+                expressions.iter().any(|expression| expression.eval(&lookup).is_truthful())
             }),
-            Self::Changes => policy
-                .changes
-                .as_ref()
-                .map(|paths| rules.changes(&Changes { paths: paths.clone(), compare_to: None })),
-        }
+            Self::Changes => match &policy.changes {
+                Some(paths) => Some(rules.changes(&Changes { paths: paths.clone(), compare_to: None })?),
+                None => None,
+            },
+        };
+        Some(held.unwrap_or(absent))
     }
 }
 

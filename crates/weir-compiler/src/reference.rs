@@ -19,7 +19,7 @@ pub(crate) fn resolve(config: &mut Mapping) -> Result<(), ReferenceError> {
     }
     let original = config.clone();
     let mut resolver = Resolver { config: &original, open: Vec::new(), nodes: 0 };
-    for entry in config.iter_mut() {
+    for entry in config {
         if has_reference(&entry.value) {
             entry.value = resolver.node(&entry.value)?;
         }
@@ -56,7 +56,7 @@ impl Resolver<'_> {
             }
             Value::Mapping(mapping) => {
                 let mut resolved = mapping.clone();
-                for entry in resolved.iter_mut() {
+                for entry in &mut resolved {
                     entry.value = self.node(&entry.value)?;
                 }
                 Value::Mapping(resolved)

@@ -64,9 +64,8 @@ impl Rules<'_> {
     pub(crate) fn changes(&mut self, changes: &Changes) -> Option<bool> {
         let expanded = Expanded::new(self.variables);
         let compare_to = changes.compare_to.as_deref().map(|text| expanded.expand(text));
-        let paths = match self.facts.get(Request::ChangedPaths { compare_to })? {
-            Answer::Paths(Some(paths)) => paths,
-            _ => return Some(true),
+        let Answer::Paths(Some(paths)) = self.facts.get(&Request::ChangedPaths { compare_to })? else {
+            return Some(true);
         };
         if paths.len().saturating_mul(changes.paths.len()) > GLOB_COMPARISONS {
             return Some(true);
@@ -82,7 +81,7 @@ impl Rules<'_> {
             return Err(format!("rules:exists:project `{project}` not found or access denied"));
         }
         let globs: Vec<String> = exists.paths.iter().map(|glob| expanded.expand(glob)).collect();
-        let paths = match self.facts.get(Request::RepositoryPaths) {
+        let paths = match self.facts.get(&Request::RepositoryPaths) {
             None => return Ok(None),
             Some(Answer::Paths(Some(paths))) => paths,
             Some(_) => return Ok(Some(true)),

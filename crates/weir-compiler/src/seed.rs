@@ -122,7 +122,8 @@ impl Seeder<'_> {
 
         let mut rules = Rules { facts: self.facts, variables: &variables };
         let matched: Option<&Rule> = match &job.rules {
-            Some(Some(list)) => match rules.evaluate(list) {
+            Some(list) if list.is_empty() => None,
+            Some(list) => match rules.evaluate(list) {
                 Outcome::Missing => return Seeded::Missing,
                 Outcome::NoMatch => return Seeded::Out,
                 Outcome::Match(rule) if rule.when.as_deref() == Some("never") => return Seeded::Out,
@@ -133,7 +134,6 @@ impl Seeder<'_> {
                     return Seeded::Out;
                 }
             },
-            Some(None) => None,
             None => {
                 match policy::includes(job.only.as_ref(), job.except.as_ref(), self.context, &mut rules) {
                     None => return Seeded::Missing,
@@ -298,11 +298,10 @@ fn when(word: Option<&str>) -> When {
 /// A rule's word goes first; a job that is manual by itself may fail, one that a rule makes manual may not.
 fn allow_failure(job: &Job, rule: Option<&Rule>) -> AllowFailure {
     match (rule.and_then(|rule| rule.allow_failure), &job.allow_failure) {
-        (Some(true), _) => AllowFailure::Yes,
-        (Some(false), _) => AllowFailure::No,
         (None, Some(own)) => own.clone(),
         (None, None) if job.when.as_deref() == Some("manual") => AllowFailure::Yes,
-        (None, None) => AllowFailure::No,
+        (Some(true), _) => AllowFailure::Yes,
+        (Some(false), _) | (None, None) => AllowFailure::No,
     }
 }
 

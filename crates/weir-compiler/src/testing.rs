@@ -106,6 +106,5 @@ pub(crate) fn when_of(text: &str, name: &str) -> Option<String> {
 }
 
 fn rspec(body: &str) -> String {
-    let lines: String = body.lines().map(|line| format!("  {line}\n")).collect();
-    format!("rspec:\n{lines}")
+    format!("rspec:\n  {}\n", body.replace('\n', "\n  "))
 }

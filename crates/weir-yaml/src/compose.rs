@@ -142,6 +142,12 @@ impl Composer<'_> {
         self.base + self.text.floor_char_boundary(index)
     }
 
+    /// Whether a block scalar that ends here took the newline that [`parse_at`] has added to its last line.
+    fn ends_open(&self, end: u64) -> bool {
+        let last_line = self.text.rsplit('\n').next().unwrap_or_default();
+        usize::try_from(end).is_ok_and(|end| end > self.text.len()) && !last_line.trim().is_empty()
+    }
+
     fn span(&self, start: u64, end: u64) -> Span {
         let start = self.place(start);
         Span::new(self.file, start, self.place(end).max(start))
@@ -167,8 +173,12 @@ impl Composer<'_> {
         let before = self.bytes;
         let (anchor, node) = match event.data {
             EventData::Alias { anchor } => return Ok(self.alias(&anchor, span)),
-            EventData::Scalar { anchor, tag, value, style, .. } => {
+            EventData::Scalar { anchor, tag, mut value, style, .. } => {
                 let quoted = !matches!(style, ScalarStyle::Plain | ScalarStyle::Any);
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && self.ends_open(event.end_mark.index) && value.ends_with('\n') {
+                    value.pop();
+                }
                 (anchor, self.scalar(tag.as_deref(), value, quoted, span))
             }
             EventData::SequenceStart { anchor, tag, .. } => {
@@ -385,7 +395,7 @@ fn tagged_scalar(tag: Option<&str>, text: String, quoted: bool) -> Result<Value,
             #[expect(clippy::cast_precision_loss, reason = "that is what Ruby's Float() does")]
             Value::Int(number) => Ok(Value::Float(number as f64)),
             Value::Float(number) => Ok(Value::Float(number)),
-            _ => Err(ErrorKind::InvalidFloat(format!("{text:?}"))),
+            _ => Err(ErrorKind::InvalidNumber { class: "Float", text }),
         },
         Some(tag) if tag.starts_with("!ruby/sym") => Ok(Value::Symbol(text)),
         Some(tag) => match refused_class(tag) {

@@ -37,9 +37,14 @@ pub enum ErrorKind {
     /// A value of a Ruby class that GitLab does not load: a date, a time or a `!ruby/…` tag.
     #[error("Tried to load unspecified class: {0}")]
     UnspecifiedClass(String),
-    /// A `!float` that is no number.
-    #[error("invalid value for Float(): {0}")]
-    InvalidFloat(String),
+    /// A text in the form of a number that is none: `0x_`, `!float x`.
+    #[error("invalid value for {class}(): {text:?}")]
+    InvalidNumber {
+        /// `Integer` or `Float`.
+        class: &'static str,
+        /// What Ruby tried to read.
+        text: String,
+    },
     /// More text than [`crate::limits::MAX_TEXT_BYTES`].
     #[error("The provided YAML is too big")]
     TextTooBig,

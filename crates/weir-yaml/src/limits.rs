@@ -12,8 +12,8 @@ pub const MAX_DEPTH: usize = 100;
 
 /// The nesting at which parsing stops at once. Below it a tree that is too deep is still read to its end,
 /// so that a syntax error further down is reported first, as Psych does. libyaml's cost is quadratic in the
-/// depth of flow collections.
-pub const MAX_PARSE_DEPTH: usize = 1_000;
+/// depth of flow collections, and the composer recurses.
+pub const MAX_PARSE_DEPTH: usize = 250;
 
 /// Most documents in one text: a header and the content.
 pub const MAX_DOCUMENTS: usize = 2;

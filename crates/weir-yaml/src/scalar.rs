@@ -36,10 +36,10 @@ pub(crate) fn resolve(text: &str) -> Result<Value, ErrorKind> {
     if text.len() > MAX_NUMBER_BYTES {
         return Ok(Value::String(text.to_owned()));
     }
-    Ok(base_60(text)
-        .or_else(|| float(text))
-        .or_else(|| integer(text))
-        .unwrap_or_else(|| Value::String(text.to_owned())))
+    if let Some(number) = base_60(text).or_else(|| float(text)) {
+        return Ok(number);
+    }
+    integer(text).unwrap_or_else(|| Ok(Value::String(text.to_owned())))
 }
 
 /// Psych's quick test for texts: one character that no number starts with, then a letter or one of a few
@@ -210,7 +210,8 @@ fn float(text: &str) -> Option<Value> {
     plain.parse().ok().map(Value::Float)
 }
 
-fn integer(text: &str) -> Option<Value> {
+/// A number, or an error for a base without digits; none if it does not look like a number.
+fn integer(text: &str) -> Option<Result<Value, ErrorKind>> {
     let (negative, unsigned) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
@@ -224,7 +225,7 @@ fn integer(text: &str) -> Option<Value> {
     } else if let Some(rest) = unsigned.strip_prefix("0x") {
         (16, all(rest, u8::is_ascii_hexdigit).then_some(rest)?)
     } else if unsigned == "0" {
-        return Some(Value::Int(0));
+        return Some(Ok(Value::Int(0)));
     } else if let Some(rest) = unsigned.strip_prefix('0') {
         (8, all(rest, |b| (b'0'..=b'7').contains(b)).then_some(rest)?)
     } else {
@@ -237,13 +238,18 @@ fn integer(text: &str) -> Option<Value> {
     let digits: String = digits.chars().filter(|c| !"_,".contains(*c)).collect();
     if digits.is_empty() {
         // Only separators: Ruby reads `0_` as 0 and refuses `0x_`.
-        return (radix == 8).then_some(Value::Int(0));
+        return Some(if radix == 8 {
+            Ok(Value::Int(0))
+        } else {
+            let text = text.chars().filter(|c| !"_,".contains(*c)).collect();
+            Err(ErrorKind::InvalidNumber { class: "Integer", text })
+        });
     }
     let sign = if negative { "-" } else { "" };
-    match i64::from_str_radix(&format!("{sign}{digits}"), radix) {
-        Ok(value) => Some(Value::Int(value)),
-        Err(_) => Some(Value::BigInt(format!("{sign}{}", to_decimal(&digits, radix)))),
-    }
+    Some(Ok(match i64::from_str_radix(&format!("{sign}{digits}"), radix) {
+        Ok(value) => Value::Int(value),
+        Err(_) => Value::BigInt(format!("{sign}{}", to_decimal(&digits, radix))),
+    }))
 }
 
 /// The decimal form of digits of another base; lengths are bounded by [`MAX_NUMBER_BYTES`].

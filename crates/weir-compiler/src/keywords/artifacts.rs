@@ -1,7 +1,5 @@
 //! `artifacts`. Source: `entry/{artifacts,reports}.rb`.
 
-use weir_yaml::Value;
-
 use crate::duration;
 use crate::entry::{Entry, Findings, is_blank};
 use crate::limits::EXPOSE_AS_CHARS;
@@ -166,13 +164,7 @@ fn coverage_report(entry: &Entry<'_>, findings: &mut Findings) -> Option<(String
     let words = ["cobertura", "jacoco"];
     let text = "must be one of supported formats: cobertura, jacoco.";
     let format = entry.one_of(findings, "coverage_format", &words, text);
-    let path = match entry.get("path").map(|node| &node.value) {
-        Some(Value::String(path)) => path.clone(),
-        _ => {
-            findings.invalid(entry, "path", "should be a string");
-            return None;
-        }
-    };
+    let path = entry.string(findings, "path")?;
     Some((format?, vec![path]))
 }
 

@@ -106,7 +106,7 @@ fn key(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<Strin
                     }
                 },
             };
-            Some(prefix.unwrap_or_else(|| default_prefix(index, files.or(commits).unwrap_or_default())))
+            Some(prefix.unwrap_or_else(|| default_prefix(index, &files.or(commits).unwrap_or_default())))
         }
         _ => {
             findings.unsupported(entry, "should be a hash, a string or a symbol");
@@ -116,7 +116,7 @@ fn key(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<Strin
 }
 
 /// The index of the cache and the names of its files up to their first dots.
-fn default_prefix(index: usize, files: Vec<String>) -> String {
+fn default_prefix(index: usize, files: &[String]) -> String {
     let names = files.iter().map(|file| file.split('.').next().unwrap_or_default().to_owned());
     std::iter::once(index.to_string()).chain(names).collect::<Vec<_>>().join("_")
 }

@@ -5,13 +5,11 @@ use crate::regexp::Regexp;
 
 /// The pattern between the slashes, flags in front.
 pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings) -> Option<String> {
-    match entry.node.as_str().map(Regexp::from_literal) {
-        Some(Ok(regexp)) => Some(regexp.source().to_owned()),
-        _ => {
-            findings.invalid(entry, "config", "must be a regular expression with re2 syntax");
-            None
-        }
+    if let Some(Ok(regexp)) = entry.node.as_str().map(Regexp::from_literal) {
+        return Some(regexp.source().to_owned());
     }
+    findings.invalid(entry, "config", "must be a regular expression with re2 syntax");
+    None
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `environment`. Source: `entry/environment.rb`.
 
+use weir_yaml::Node;
+
 use crate::entry::{Entry, Findings, is_blank};
 use crate::limits::NAME_CHARS;
 use crate::plan::Environment;
@@ -18,24 +20,15 @@ pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings) -> Option<Enviro
         return None;
     }
     let name = if entry.mapping().is_some() { entry.get("name") } else { Some(entry.node) };
-    let text = match name {
-        Some(name) if !is_blank(name) => match name.as_str() {
-            Some(text) => {
-                check_name(entry, findings, text);
-                text.to_owned()
-            }
-            None => {
-                findings.invalid(entry, "name", NAME_RULE);
-                String::new()
-            }
-        },
-        _ => {
-            findings.invalid(entry, "name", "can't be blank");
-            String::new()
-        }
-    };
+    let name = name.filter(|name| !is_blank(name));
+    let text = name.and_then(Node::as_str);
+    match (name, text) {
+        (None, _) => findings.invalid(entry, "name", "can't be blank"),
+        (Some(_), None) => findings.invalid(entry, "name", NAME_RULE),
+        (Some(_), Some(text)) => check_name(entry, findings, text),
+    }
     let mut environment = Environment {
-        name: text,
+        name: text.unwrap_or_default().to_owned(),
         url: None,
         action: "start".to_owned(),
         on_stop: None,

@@ -29,8 +29,8 @@ pub(crate) struct Job {
     pub(crate) start_in: Option<u64>,
     pub(crate) manual_confirmation: Option<String>,
     pub(crate) allow_failure: Option<AllowFailure>,
-    /// The outer option: whether the key is there.
-    pub(crate) rules: Option<Option<Vec<Rule>>>,
+    /// `rules`; empty for null, which means no rules and no default `only` either.
+    pub(crate) rules: Option<Vec<Rule>>,
     pub(crate) only: Option<Policy>,
     pub(crate) except: Option<Policy>,
     pub(crate) needs: Option<Needs>,
@@ -275,12 +275,13 @@ fn policies(job: &mut Job, entry: &Entry<'_>, findings: &mut Findings, around: &
     });
     job.except = entry.child("except").and_then(|child| only::parse(&child, findings));
     let has_rules = entry.has("rules");
-    job.rules =
-        has_rules.then(|| entry.child("rules").and_then(|child| rules::parse(&child, findings, Place::Job)));
+    job.rules = has_rules
+        .then(|| entry.child("rules").and_then(|child| rules::parse(&child, findings, Place::Job)))
+        .map(Option::unwrap_or_default);
     if job.only.is_none() && !has_rules && !around.workflow_has_rules {
         job.only = Some(Policy::default_only());
     }
-    if let Some(Some(rules)) = &job.rules
+    if let Some(rules) = &job.rules
         && !around.workflow_has_rules
         && let Some(last) = rules.last()
         && last.only_when

@@ -142,7 +142,7 @@ fn need(entry: &Entry<'_>, findings: &mut Findings) -> Option<Kind> {
     let artifacts = entry.boolean(findings, "artifacts");
     let optional = entry.boolean(findings, "optional");
     if let Kind::Job(need) = &mut kind {
-        need.name = entry.get("job").and_then(Node::as_str).unwrap_or_default().to_owned();
+        entry.get("job").and_then(Node::as_str).unwrap_or_default().clone_into(&mut need.name);
         need.artifacts = artifacts.unwrap_or(true);
         need.optional = optional.unwrap_or(false);
         if findings.count() == before

@@ -187,10 +187,10 @@ fn condition(entry: &Entry<'_>, findings: &mut Findings) -> Option<Expr> {
         None => None,
     };
     findings.invalid(entry, "if", "invalid expression syntax");
-    if let (Some(reason), Some(last)) = (reason, findings.diagnostics.last_mut()) {
-        if let Some(label) = last.labels.first_mut() {
-            label.text.clone_from(&reason);
-        }
+    if let (Some(reason), Some(last)) = (reason, findings.diagnostics.last_mut())
+        && let Some(label) = last.labels.first_mut()
+    {
+        label.text = reason;
     }
     None
 }

@@ -64,7 +64,7 @@ fn variable(entry: &Entry<'_>, findings: &mut Findings, allowed: Allowed) -> Opt
     if !extra.is_empty() {
         findings.invalid(entry, "config", &format!("uses invalid data keys: {}", extra.join(", ")));
     }
-    let text = value.and_then(|node| node.to_text()).unwrap_or_default();
+    let text = value.and_then(weir_yaml::Node::to_text).unwrap_or_default();
     if let Some(options) = options
         && !options.is_empty()
         && !value.is_some_and(|node| matches!(&node.value, Value::String(text) if options.contains(text)))

@@ -118,13 +118,13 @@ proptest! {
 
     #[test]
     fn any_configuration_is_compiled(pairs in prop::collection::vec((word(), yaml(4)), 0..6)) {
-        let text: String = pairs.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
-        check(&text)?;
+        let lines: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        check(&lines.join("\n"))?;
     }
 
     #[test]
     fn any_job_is_compiled(pairs in prop::collection::vec((word(), yaml(3)), 0..6)) {
-        let body: String = pairs.iter().map(|(key, value)| format!("  {key}: {value}\n")).collect();
-        check(&format!("rspec:\n  script: x\n{body}"))?;
+        let lines: Vec<String> = pairs.iter().map(|(key, value)| format!("  {key}: {value}")).collect();
+        check(&format!("rspec:\n  script: x\n{}", lines.join("\n")))?;
     }
 }
