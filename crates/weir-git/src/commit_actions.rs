@@ -173,11 +173,11 @@ impl Repository {
     }
 
     async fn check_last_commit(&self, base: &ObjectId, action: &Action) -> Result<(), Error> {
-        let (path, expected) = match action {
-            Action::Update { path, last_commit_id: Some(id), .. }
-            | Action::Delete { path, last_commit_id: Some(id) }
-            | Action::Move { previous_path: path, last_commit_id: Some(id), .. } => (path, id),
-            _ => return Ok(()),
+        let (Action::Update { path, last_commit_id: Some(expected), .. }
+        | Action::Delete { path, last_commit_id: Some(expected) }
+        | Action::Move { previous_path: path, last_commit_id: Some(expected), .. }) = action
+        else {
+            return Ok(());
         };
         match self.last_commit_for_path(base, path).await? {
             Some(last) if last != *expected => Err(Conflict::FileChanged(path.to_string()).into()),

@@ -47,8 +47,8 @@ pub const MAX_READERS: usize = 128;
 /// How long an object reader without work lives.
 pub const READER_IDLE: Duration = Duration::from_secs(30);
 /// How long a reading or writing process may take.
-pub const PROCESS_TIMEOUT: Duration = Duration::from_secs(60);
+pub const PROCESS_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long housekeeping of one repository may take.
-pub const MAINTENANCE_TIMEOUT: Duration = Duration::from_secs(3600);
+pub const MAINTENANCE_TIMEOUT: Duration = Duration::from_hours(1);
 /// How long a push may go on after its client has left.
-pub const ABANDONED_PUSH_TIMEOUT: Duration = Duration::from_secs(300);
+pub const ABANDONED_PUSH_TIMEOUT: Duration = Duration::from_mins(5);

@@ -249,7 +249,7 @@ fn is_ref_format(name: &str) -> bool {
         && !name.contains("@{")
         && !name.bytes().any(|byte| byte <= b' ' || byte == 0x7f || b"~^:?*[\\".contains(&byte))
         && name.split('/').all(|component| {
-            !component.is_empty() && !component.starts_with('.') && !component.ends_with(".lock")
+            !component.is_empty() && !component.starts_with('.') && component.strip_suffix(".lock").is_none()
         })
 }
 

@@ -264,16 +264,12 @@ impl Reader {
         let Some(mut connection) = self.connection.take() else { return Err(broken()) };
         let request = connection.request("contents", object);
         let info = tokio::time::timeout(PROCESS_TIMEOUT, request).await.map_err(|_| timeout())??;
-        Ok(match info {
-            Some(info) => {
-                let left = info.size;
-                Some((info, OpenObject { connection: Some(connection), reader: self, left }))
-            }
-            None => {
-                self.connection = Some(connection);
-                None
-            }
-        })
+        let Some(info) = info else {
+            self.connection = Some(connection);
+            return Ok(None);
+        };
+        let left = info.size;
+        Ok(Some((info, OpenObject { connection: Some(connection), reader: self, left })))
     }
 
     /// Puts the connection back only after a whole exchange: what is cut off would confuse the next one.

@@ -321,21 +321,20 @@ impl Repository {
                 format!("update {}\0{}\0{}\0", update.name, update.new, update.old)
             }
         });
-        self.run_update_ref(&input.collect::<String>()).await
+        self.run_update_ref(&input.collect::<Vec<_>>().concat()).await
     }
 
     /// Points references, such as [`RefName::pipeline`] and [`RefName::keep_around`], at objects, whatever they held
     /// before; all of them or none.
     pub async fn set_refs(&self, refs: &[(RefName, ObjectId)]) -> Result<(), Error> {
-        self.run_update_ref(
-            &refs.iter().map(|(name, id)| format!("update {name}\0{id}\0\0")).collect::<String>(),
-        )
-        .await
+        let input = refs.iter().map(|(name, id)| format!("update {name}\0{id}\0\0"));
+        self.run_update_ref(&input.collect::<Vec<_>>().concat()).await
     }
 
     /// Deletes references, whatever they hold; one that does not exist is no error.
     pub async fn delete_refs(&self, names: &[RefName]) -> Result<(), Error> {
-        self.run_update_ref(&names.iter().map(|name| format!("delete {name}\0\0")).collect::<String>()).await
+        let input = names.iter().map(|name| format!("delete {name}\0\0"));
+        self.run_update_ref(&input.collect::<Vec<_>>().concat()).await
     }
 
     async fn run_update_ref(&self, input: &str) -> Result<(), Error> {

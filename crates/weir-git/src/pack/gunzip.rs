@@ -21,14 +21,12 @@ pub(crate) fn gunzip(body: ByteStream) -> ByteStream {
     Box::pin(futures_util::stream::try_unfold(state, async |mut state| {
         loop {
             if state.input.is_empty() {
-                match state.body.next().await {
-                    Some(piece) => state.input = piece?,
-                    None => {
-                        state.decoder.try_finish()?;
-                        let rest = std::mem::take(state.decoder.get_mut());
-                        return Ok((!rest.is_empty()).then(|| (Bytes::from(rest), state)));
-                    }
-                }
+                let Some(piece) = state.body.next().await else {
+                    state.decoder.try_finish()?;
+                    let rest = std::mem::take(state.decoder.get_mut());
+                    return Ok((!rest.is_empty()).then(|| (Bytes::from(rest), state)));
+                };
+                state.input = piece?;
             }
             let step = state.input.len().min(GUNZIP_STEP_BYTES);
             state.decoder.write_all(state.input.get(..step).unwrap_or_default())?;

@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn what_is_no_command_is_refused() {
         for line in [
-            "".to_owned(),
+            String::new(),
             format!("{A} {B}"),
             format!("{A} x refs/heads/a"),
             format!("{A} {B} --upload-pack=x"),

@@ -14,7 +14,7 @@ async fn a_commit_tells_everything_about_itself() {
     new.committer.offset_minutes = -480;
     let commit = place.repository.create_commit(&new).await.unwrap();
     assert_eq!(commit, place.repository.commit(&commit.id).await.unwrap());
-    assert_eq!(commit.parents, [first.id.clone()]);
+    assert_eq!(commit.parents, std::slice::from_ref(&first.id));
     assert_eq!((commit.title(), commit.message.trim_end()), ("Change a", message));
     assert_eq!(commit.trailers(), [("Signed-off-by".to_owned(), "Ada <ada@example.com>".to_owned())]);
     assert_eq!(commit.author, ada());
