@@ -3,7 +3,7 @@
 //! The stages, their order, their texts and what follows from their failure are those of `common/build.go` of
 //! gitlab-runner.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use weir_api::runner::{Dependency, JobPayload, JobVariable, Step};
+use weir_api::runner::{Dependency, JobPayload, Step};
 
 use crate::artifacts::{self, Transfer};
 use crate::cache::{self, Caches};
@@ -25,7 +25,7 @@ use crate::send::Sender;
 use crate::server::{Credentials, Server};
 use crate::sources::{self, Settings, Sources, Strategy};
 use crate::trace::Trace;
-use crate::variables::{Variables, public};
+use crate::variables::{self, ENV_FILE, Variables};
 
 /// How others end a job early.
 #[derive(Debug, Clone, Default)]
@@ -128,8 +128,10 @@ impl<'a> Job<'a> {
         let seconds = u64::try_from(payload.runner_info.timeout).unwrap_or_default();
         let timeout = if seconds == 0 { limits::JOB_TIMEOUT } else { Duration::from_secs(seconds) };
         let project_dir = config.project_dir.clone().unwrap_or(folder);
-        let variables =
-            Variables::new(all_variables(config, payload, slot, &project_dir, &temp_dir, timeout), &temp_dir);
+        let variables = Variables::new(
+            variables::of_job(config, payload, slot, &project_dir, &temp_dir, timeout),
+            &temp_dir,
+        );
         let stop = CancellationToken::new();
         Self {
             config,
@@ -498,8 +500,6 @@ impl<'a> Job<'a> {
     }
 }
 
-const ENV_FILE: &str = "gitlab_runner_env";
-
 /// Runs `work`, which ends soon after `stop`; the second value says whether `timeout` ended it.
 async fn with_timeout<T>(
     work: impl Future<Output = T>,
@@ -565,46 +565,6 @@ fn project_path(payload: &JobPayload) -> String {
         .filter(|path| is_safe(path))
         .or_else(|| Some(payload.job_info.project_full_path.clone()).filter(|path| is_safe(path)))
         .unwrap_or_else(|| format!("project-{}", payload.job_info.project_id))
-}
-
-/// The job's variables between the runner's own. Source: `GetAllVariables` of gitlab-runner.
-fn all_variables(
-    config: &Config,
-    payload: &JobPayload,
-    slot: Slot,
-    project_dir: &Path,
-    temp_dir: &Path,
-    timeout: Duration,
-) -> Vec<JobVariable> {
-    let path = |path: &Path| path.to_string_lossy().into_owned();
-    let mut list = Vec::with_capacity(payload.variables.len() + 20);
-    if let Some(image) = payload.image.as_ref().filter(|image| !image.name.is_empty()) {
-        list.push(JobVariable { raw: false, ..public("CI_JOB_IMAGE", &image.name) });
-    }
-    list.push(public("CI_RUNNER_SHORT_TOKEN", config.short_token()));
-    list.extend(config.environment.iter().map(|(key, value)| public(key, value)));
-    list.extend([
-        public("CI_BUILDS_DIR", path(&config.builds_dir)),
-        public("CI_PROJECT_DIR", path(project_dir)),
-        public("CI_CONCURRENT_ID", slot.id.to_string()),
-        public("CI_CONCURRENT_PROJECT_ID", slot.project_id.to_string()),
-        public("CI_SERVER", "yes"),
-        public("CI_JOB_STATUS", "running"),
-        public("CI_JOB_TIMEOUT", timeout.as_secs().to_string()),
-    ]);
-    list.extend(payload.variables.iter().cloned());
-    list.extend([
-        public("CI_SHARED_ENVIRONMENT", "true"),
-        public("CI_RUNNER_VERSION", &config.version),
-        public("CI_RUNNER_REVISION", &config.revision),
-        public(
-            "CI_RUNNER_EXECUTABLE_ARCH",
-            format!("{}/{}", std::env::consts::OS, crate::config::architecture()),
-        ),
-        public("RUNNER_TEMP_PROJECT_DIR", path(temp_dir)),
-        public("GITLAB_ENV", path(&temp_dir.join(ENV_FILE))),
-    ]);
-    list
 }
 
 #[cfg(test)]

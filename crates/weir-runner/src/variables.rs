@@ -2,8 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use weir_api::runner::JobVariable;
+use weir_api::runner::{JobPayload, JobVariable};
+
+use crate::config::{self, Config};
+use crate::job::Slot;
 
 /// A job's variables with the runner's own, expanded; of two with one name the later wins.
 ///
@@ -13,6 +17,9 @@ pub struct Variables {
     list: Vec<JobVariable>,
     files: PathBuf,
 }
+
+/// What a script appends to for later scripts of its job (`GITLAB_ENV`).
+pub(crate) const ENV_FILE: &str = "gitlab_runner_env";
 
 /// A public variable of the runner's own.
 pub(crate) fn public(key: &str, value: impl Into<String>) -> JobVariable {
@@ -24,6 +31,43 @@ pub(crate) fn public(key: &str, value: impl Into<String>) -> JobVariable {
         masked: false,
         raw: true,
     }
+}
+
+/// The job's variables between the runner's own. Source: `GetAllVariables` of gitlab-runner.
+pub(crate) fn of_job(
+    config: &Config,
+    payload: &JobPayload,
+    slot: Slot,
+    project_dir: &Path,
+    temp_dir: &Path,
+    timeout: Duration,
+) -> Vec<JobVariable> {
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let mut list = Vec::with_capacity(payload.variables.len() + 20);
+    if let Some(image) = payload.image.as_ref().filter(|image| !image.name.is_empty()) {
+        list.push(JobVariable { raw: false, ..public("CI_JOB_IMAGE", &image.name) });
+    }
+    list.push(public("CI_RUNNER_SHORT_TOKEN", config.short_token()));
+    list.extend(config.environment.iter().map(|(key, value)| public(key, value)));
+    list.extend([
+        public("CI_BUILDS_DIR", path(&config.builds_dir)),
+        public("CI_PROJECT_DIR", path(project_dir)),
+        public("CI_CONCURRENT_ID", slot.id.to_string()),
+        public("CI_CONCURRENT_PROJECT_ID", slot.project_id.to_string()),
+        public("CI_SERVER", "yes"),
+        public("CI_JOB_STATUS", "running"),
+        public("CI_JOB_TIMEOUT", timeout.as_secs().to_string()),
+    ]);
+    list.extend(payload.variables.iter().cloned());
+    list.extend([
+        public("CI_SHARED_ENVIRONMENT", "true"),
+        public("CI_RUNNER_VERSION", &config.version),
+        public("CI_RUNNER_REVISION", &config.revision),
+        public("CI_RUNNER_EXECUTABLE_ARCH", format!("{}/{}", std::env::consts::OS, config::architecture())),
+        public("RUNNER_TEMP_PROJECT_DIR", path(temp_dir)),
+        public("GITLAB_ENV", path(&temp_dir.join(ENV_FILE))),
+    ]);
+    list
 }
 
 impl Variables {
