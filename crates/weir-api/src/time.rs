@@ -20,6 +20,12 @@ impl Timestamp {
         Self(micros)
     }
 
+    /// From a date as HTTP headers have it, `Sun, 06 Nov 1994 08:49:37 GMT`; none if it is not one.
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let parsed = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(Self(parsed.timestamp().as_microsecond()))
+    }
+
     /// Microseconds since 1970 in UTC.
     pub const fn as_micros(self) -> i64 {
         self.0
@@ -100,6 +106,13 @@ mod tests {
         ] {
             assert_eq!(read.parse::<Timestamp>().unwrap().to_string(), written);
         }
+    }
+
+    #[test]
+    fn a_date_of_a_header_is_read() {
+        let read = Timestamp::from_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        assert_eq!(read.to_string(), "1994-11-06T08:49:37.000Z");
+        assert_eq!(Timestamp::from_http_date("yesterday"), None);
     }
 
     #[test]

@@ -1,10 +1,21 @@
 //! Work that no request waits for. Each task is an idempotent reconciler over rows with a due time: it looks,
 //! does what is due, and sleeps until something is due or somebody wakes it. A restart loses nothing.
 
+mod objects;
+mod traces;
+
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::{overdue, pushes};
+use crate::bus::Wake;
 use crate::ctx::Ctx;
+use crate::error::Result;
+
+/// The longest sleep between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// The running tasks.
 #[derive(Debug)]
@@ -19,6 +30,50 @@ impl Tasks {
 }
 
 /// Starts every task; they end when `shutdown` is canceled.
-pub fn start(_ctx: &Ctx, _shutdown: &CancellationToken) -> Tasks {
-    Tasks(TaskTracker::new())
+pub fn start(ctx: &Ctx, shutdown: &CancellationToken) -> Tasks {
+    let tracker = TaskTracker::new();
+    let first = ctx.clone();
+    tracker.spawn(async move {
+        if let Err(error) = pushes::recover(&first).await {
+            tracing::error!(%error, "pushes of the last run could not be looked after");
+        }
+    });
+    // A macro would hide less than these lines say: which tasks there are.
+    tracker.spawn(every(ctx.clone(), shutdown.clone(), "overdue jobs", async |ctx| {
+        Ok(overdue::sweep(ctx).await?.map(|due| due.secs_since(ctx.now())))
+    }));
+    tracker.spawn(every(ctx.clone(), shutdown.clone(), "pushes", async |ctx| {
+        pushes::sweep(ctx).await.map(|()| None)
+    }));
+    tracker.spawn(every(ctx.clone(), shutdown.clone(), "finished traces", async |ctx| {
+        traces::sweep(ctx).await.map(|()| None)
+    }));
+    tracker.spawn(every(ctx.clone(), shutdown.clone(), "objects", async |ctx| {
+        objects::sweep(ctx).await.map(|()| None)
+    }));
+    Tasks(tracker)
+}
+
+/// Looks again and again. `look` says in how many seconds something is due, if it knows.
+async fn every<F>(ctx: Ctx, shutdown: CancellationToken, name: &'static str, look: F)
+where
+    F: AsyncFn(&Ctx) -> Result<Option<f64>>,
+{
+    let mut listener = ctx.bus.listen();
+    loop {
+        let due = match look(&ctx).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(task = name, %error, "a background task failed; it will be tried again");
+                None
+            }
+        };
+        let wait =
+            due.map_or(LOOK_EVERY, |secs| Duration::from_secs_f64(secs.clamp(0.0, LOOK_EVERY.as_secs_f64())));
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+            () = listener.wait_for(|wake| wake == Wake::Background) => {}
+        }
+    }
 }

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use url::Url;
 use weir_api::Timestamp;
+use weir_git::Repositories;
+use weir_store::pipelines::PipelineCache;
 use weir_store::{Db, Keyring, Objects};
 
+use crate::app::commits::CommitCache;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,8 +27,14 @@ pub struct Parts {
     pub external_url: Url,
     /// Rows.
     pub db: Db,
+    /// Pipelines kept between two events.
+    pub pipelines: PipelineCache,
+    /// Commits read lately.
+    pub commits: CommitCache,
     /// Archived traces and artifacts.
     pub objects: Objects,
+    /// Git.
+    pub repositories: Repositories,
     /// Keys of values that are sealed at rest.
     pub keys: Keyring,
     /// Wake-ups.

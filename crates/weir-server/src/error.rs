@@ -35,6 +35,8 @@ pub enum Error {
     NoRoute,
     /// 405 `{"error": "405 Not Allowed"}`.
     MethodNotAllowed,
+    /// 405: this list has no keyset pages, or not in this order.
+    KeysetUnavailable,
     /// 409 `{"message": …}`.
     Conflict(String),
     /// 410 `{"message": "410 Gone - …"}`.
@@ -120,6 +122,10 @@ impl Error {
             Self::NotFound(thing) => message(S::NOT_FOUND, format!("404 {thing} Not Found")),
             Self::NoRoute => (S::NOT_FOUND, json!({ "error": "404 Not Found" })),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, json!({ "error": "405 Not Allowed" })),
+            Self::KeysetUnavailable => (
+                S::METHOD_NOT_ALLOWED,
+                json!({ "error": "Keyset pagination is not yet available for this type of request" }),
+            ),
             Self::Conflict(reason) => message(S::CONFLICT, reason.clone()),
             Self::Gone(reason) => message(S::GONE, format!("410 Gone - {reason}")),
             Self::PreconditionFailed => message(S::PRECONDITION_FAILED, "412 Precondition Failed".to_owned()),
@@ -164,6 +170,27 @@ impl From<weir_store::Error> for Error {
 impl From<weir_store::secrets::SecretError> for Error {
     fn from(error: weir_store::secrets::SecretError) -> Self {
         Self::Internal(Box::new(error))
+    }
+}
+
+impl From<weir_git::Error> for Error {
+    /// What Git refuses in words for users is a 400 or 404 with these words; the rest is our fault.
+    fn from(error: weir_git::Error) -> Self {
+        use weir_git::Error as Git;
+        match error {
+            Git::NotFound(weir_git::What::Branch) => Self::NotFound("Branch"),
+            Git::NotFound(weir_git::What::Tag) => Self::NotFound("Tag"),
+            Git::NotFound(weir_git::What::Commit) => Self::NotFound("Commit"),
+            Git::NotFound(weir_git::What::File) => Self::NotFound("File"),
+            Git::NotFound(weir_git::What::Tree) => Self::NotFound("Tree"),
+            Git::NotFound(_) => Self::NotFound(""),
+            Git::AmbiguousRef => Self::base("Ref is ambiguous"),
+            Git::NoRepository => Self::NotFound("Repository"),
+            Git::InvalidName(invalid) => Self::Invalid(invalid.to_string().into()),
+            Git::Conflict(conflict) => Self::Invalid(conflict.to_string().into()),
+            Git::TooLarge { .. } => Self::TooLarge(None),
+            other => Self::Internal(Box::new(other)),
+        }
     }
 }
 

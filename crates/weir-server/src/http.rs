@@ -1,6 +1,7 @@
 //! HTTP: what arrives is parsed and authorised here, handed to one use case of [`crate::app`], and rendered.
 
 pub mod entity;
+pub mod git;
 pub mod health;
 pub mod layer;
 pub mod paginate;
@@ -8,4 +9,5 @@ pub mod params;
 pub mod request;
 pub mod respond;
 pub mod router;
+pub mod runner;
 pub mod v4;

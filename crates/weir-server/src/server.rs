@@ -8,9 +8,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use weir_api::Secret;
+use weir_store::pipelines::PipelineCache;
 use weir_store::secrets::SecretError;
 use weir_store::{DatabaseUrl, Db, Keyring, Objects, ObjectsUrl};
 
+use crate::app::commits::CommitCache;
 use crate::background;
 use crate::bus::{Bus, Wake};
 use crate::clock::Clock;
@@ -86,6 +88,7 @@ impl Server {
         };
         let objects = Objects::open(&objects)?;
         let keys = Keyring::open(&data.join("keys"))?;
+        let repositories = weir_git::Repositories::new(data.join("repositories"));
 
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
@@ -99,7 +102,10 @@ impl Server {
         let ctx = Ctx::new(Parts {
             external_url,
             db,
+            pipelines: PipelineCache::default(),
+            commits: CommitCache::default(),
             objects,
+            repositories,
             keys,
             bus: Bus::default(),
             clock,

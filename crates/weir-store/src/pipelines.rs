@@ -4,7 +4,7 @@ mod cache;
 mod state;
 
 pub use cache::PipelineCache;
-pub use state::{Inserted, Transition, insert, load, save, transition};
+pub use state::{Inserted, Transition, insert, load, peek, save, transition};
 use weir_api::id::{JobId, PipelineId, ProjectId, StageId, UserId};
 use weir_api::{JobStatus, PipelineSource, Timestamp};
 use weir_compiler::plan::OnNewCommit;

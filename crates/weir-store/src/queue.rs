@@ -65,6 +65,11 @@ pub fn claimable(tx: &mut Tx<'_>, runner: &Runner) -> Result<Option<Candidate>> 
     Ok(first)
 }
 
+/// Whether there is anything for a runner at all. Locks nothing, so whoever waits asks this first.
+pub fn has_any(tx: &mut Tx<'_>, runner: &Runner) -> Result<bool> {
+    Ok(!runner.paused && !lanes(tx, runner)?.is_empty())
+}
+
 /// The lanes that a runner may serve, in order, with their heads.
 fn lanes(tx: &mut Tx<'_>, runner: &Runner) -> Result<Vec<(i64, JobId)>> {
     let (scope, scope_id, order) = match runner.runner_type {

@@ -3,9 +3,11 @@
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use weir_api::{Secret, Timestamp, TokenScope, UserState};
+use weir_store::jobs::Job;
+use weir_store::secrets::TokenDigest;
 use weir_store::tokens::Token;
 use weir_store::users::User;
-use weir_store::{TokenDigest, Tx, tokens, users};
+use weir_store::{Tx, jobs, tokens, users};
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -35,6 +37,13 @@ pub enum Caller {
         /// The token.
         token: Box<Token>,
     },
+    /// A running job, acting for its user.
+    Job {
+        /// The user.
+        user: Box<User>,
+        /// The job.
+        job: Box<Job>,
+    },
 }
 
 impl Caller {
@@ -42,14 +51,8 @@ impl Caller {
     pub fn user(&self) -> Option<&User> {
         match self {
             Self::Anonymous => None,
-            Self::User { user, .. } => Some(user),
+            Self::User { user, .. } | Self::Job { user, .. } => Some(user),
         }
-    }
-
-    /// A caller on a route that takes no job tokens: there they count as no credentials.
-    #[must_use]
-    pub fn without_job_token(self) -> Self {
-        self
     }
 
     /// The user, or 401.
@@ -144,20 +147,21 @@ pub async fn authenticate(ctx: &Ctx, credential: Credential) -> Result<Caller> {
     let now = ctx.now();
     match credential {
         Credential::Personal(secret) => {
-            let digest = digest(&secret);
+            let digest = TokenDigest::of(secret.expose());
             let found = ctx.db.read(move |tx| tokens::find_by_digest(tx, &digest)).await?;
             let (token, user) = found.ok_or(Error::Unauthorized)?;
             usable(&user, &token, now)?;
             touch(ctx, &token, now).await?;
             Ok(Caller::User { user: Box::new(user), token: Box::new(token) })
         }
-        Credential::Job(_) => Err(Error::Unauthorized),
+        Credential::Job(secret) => {
+            let digest = TokenDigest::of(secret.expose());
+            let found = ctx.db.read(move |tx| find_running_job(tx, &digest)).await?;
+            let (user, job) = found.ok_or(Error::Unauthorized)?;
+            active(&user)?;
+            Ok(Caller::Job { user: Box::new(user), job: Box::new(job) })
+        }
     }
-}
-
-/// All of a token that is stored.
-pub fn digest(token: &Secret) -> TokenDigest {
-    TokenDigest::of(token.expose())
 }
 
 fn find_user(tx: &mut Tx<'_>, name: &str) -> Result<Option<User>> {
@@ -166,6 +170,12 @@ fn find_user(tx: &mut Tx<'_>, name: &str) -> Result<Option<User>> {
         Err(_) => users::find_by_username(tx, name)?,
     };
     Ok(found)
+}
+
+fn find_running_job(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<(User, Job)>> {
+    let Some(job) = jobs::find_by_token(tx, digest)? else { return Ok(None) };
+    let Some(user) = job.user_id else { return Ok(None) };
+    Ok(users::find(tx, user)?.map(|user| (user, job)))
 }
 
 fn usable(user: &User, token: &Token, now: Timestamp) -> Result<()> {

@@ -1,3 +1,5 @@
 //! From rows to the entities of the API: one place for each, whoever answers with it.
 
+pub mod jobs;
+pub mod pipelines;
 pub mod users;

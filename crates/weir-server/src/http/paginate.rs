@@ -108,18 +108,36 @@ impl Page {
         headers
     }
 
+    /// The `Link` header of keyset pagination.
+    pub fn keyset_headers(self, url: &str, params: &Params, next: Option<(&str, String)>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let Some((key, value)) = next else { return headers };
+        let mut pairs = params.flattened();
+        pairs.retain(|(other, _)| other != key && other != "page" && !is_credential(other));
+        pairs.push((key.to_owned(), value));
+        pairs.sort();
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        if let Ok(value) = HeaderValue::from_str(&format!("<{url}?{query}>; rel=\"next\"")) {
+            headers.insert(header::LINK, value);
+        }
+        headers
+    }
+
     fn page_url(self, url: &str, params: &Params, page: i64) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let mut pairs = params.flattened();
-        pairs.retain(|(key, _)| {
-            !matches!(key.as_str(), "page" | "per_page" | "private_token" | "job_token" | "access_token")
-        });
+        pairs.retain(|(key, _)| key != "page" && key != "per_page" && !is_credential(key));
         pairs.push(("page".to_owned(), page.to_string()));
         pairs.push(("per_page".to_owned(), self.per_page.to_string()));
         pairs.sort();
         query.extend_pairs(pairs);
         format!("{url}?{}", query.finish())
     }
+}
+
+/// Links must not carry tokens: they are logged and shared.
+fn is_credential(key: &str) -> bool {
+    matches!(key, "private_token" | "job_token" | "access_token")
 }
 
 #[cfg(test)]

@@ -252,6 +252,16 @@ impl<'a> Fields<'a> {
         parsed
     }
 
+    /// The same, where the words are the caller's.
+    pub fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(key)?;
+        let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            self.complain(key, "does not have a valid value");
+        }
+        found
+    }
+
     /// Words of a closed list: an array, one text, or a hash of texts.
     pub fn words<T: std::str::FromStr>(&mut self, key: &str) -> Vec<T> {
         let words: Option<Vec<T>> = self.texts(key).iter().map(|word| word.parse().ok()).collect();

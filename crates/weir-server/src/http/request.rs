@@ -3,9 +3,9 @@
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
-use weir_api::Secret;
+use weir_api::{Secret, Timestamp};
 
 use crate::app::access::{self, Access};
 use crate::auth::{Action, Caller, token};
@@ -22,6 +22,8 @@ pub struct Call {
     pub ctx: Ctx,
     /// Who calls.
     pub caller: Caller,
+    /// Who calls by a job token, for the routes that take one.
+    job_caller: Option<Caller>,
     /// Query, body and path captures.
     pub params: Params,
     /// The headers.
@@ -44,6 +46,31 @@ impl Call {
     /// Demands that the caller may do `action` in the project of the path, and finds it.
     pub async fn project(&self, action: Action) -> Result<Access> {
         access::project(&self.ctx, &self.caller, self.path("id"), action).await
+    }
+
+    /// On a route that takes job tokens; on all others they count as no credentials.
+    #[must_use]
+    pub fn with_job_token(mut self) -> Self {
+        if let Some(job) = self.job_caller.take() {
+            self.caller = job;
+        }
+        self
+    }
+
+    /// The time of a conditional deletion; a header that is no date is ignored.
+    pub fn unmodified_since(&self) -> Option<Timestamp> {
+        let text = self.headers.get(header::IF_UNMODIFIED_SINCE)?.to_str().ok()?;
+        text.parse().ok().or_else(|| Timestamp::from_http_date(text))
+    }
+
+    /// One page of keyset pagination: `next` is the parameter that leads to the page after it.
+    pub fn keyset_page<T: serde::Serialize>(
+        &self,
+        page: Page,
+        entities: Vec<T>,
+        next: Option<(&str, String)>,
+    ) -> Response {
+        respond::page(page.keyset_headers(&self.url, &self.params, next), entities)
     }
 
     /// One page of a counted list.
@@ -90,8 +117,12 @@ async fn read(parts: &mut Parts, body: Option<Body>) -> Result<Read> {
 async fn call(mut parts: Parts, ctx: &Ctx, body: Option<Body>) -> Result<Call> {
     let Read { params, credential, sudo } = read(&mut parts, body).await?;
     let caller = token::caller(ctx, credential, &parts.method, parts.uri.path(), sudo).await?;
+    let (caller, job_caller) = match caller {
+        job @ Caller::Job { .. } => (Caller::Anonymous, Some(job)),
+        other => (other, None),
+    };
     let url = ctx.url(parts.uri.path());
-    Ok(Call { ctx: ctx.clone(), caller, params, headers: parts.headers, url })
+    Ok(Call { ctx: ctx.clone(), caller, job_caller, params, headers: parts.headers, url })
 }
 
 impl FromRequest<Ctx> for Call {

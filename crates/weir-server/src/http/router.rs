@@ -9,11 +9,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::http::{health, layer, v4};
+use crate::http::{git, health, layer, runner, v4};
 
 /// The whole server.
 pub fn router(ctx: Ctx) -> Router {
-    let api = v4::routes();
+    let api = v4::routes().merge(runner::routes());
     Router::new()
         .nest("/api/v4", api)
         .route("/-/health", get(health::health))
@@ -29,8 +29,10 @@ pub fn router(ctx: Ctx) -> Router {
 
 /// Repositories live under `/<any path>.git/…`, which no pattern of the router can express.
 async fn fallback(State(ctx): State<Ctx>, request: Request) -> Response {
-    let _ = (ctx, request);
-    Error::NoRoute.into_response()
+    match git::Route::parse(request.uri().path()) {
+        Some(route) => git::serve(ctx, route, request).await.into_response(),
+        None => Error::NoRoute.into_response(),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]

@@ -543,6 +543,24 @@ fn is_on_instance_runner(tx: &mut Tx<'_>, id: JobId) -> Result<bool> {
     tx.query_one("SELECT on_instance_runner FROM jobs WHERE id = $1", params![id])?.get(0)
 }
 
+/// Locks a pipeline and shows its state and the ids of its jobs to `look`. `None` if there is no such pipeline.
+pub fn peek<T>(
+    tx: &mut Tx<'_>,
+    cache: &PipelineCache,
+    id: PipelineId,
+    look: impl FnOnce(&PipelineState, &[JobId]) -> T,
+) -> Result<Option<T>> {
+    let Some(locked) = lock(tx, id)? else { return Ok(None) };
+    let version = locked.version;
+    let loaded = match cache.take(id, version) {
+        Some(loaded) => loaded,
+        None => read_state(tx, id, locked)?,
+    };
+    let seen = look(&loaded.state, &loaded.ids);
+    cache.put(id, version, loaded);
+    Ok(Some(seen))
+}
+
 /// Changes a pipeline: locks it, gives its state to `change`, and writes what that says has changed. `None` if there
 /// is no such pipeline. If `change` refuses, nothing is written, and the transaction may go on.
 ///

@@ -1,0 +1,270 @@
+//! What a runner gets with a job: everything that it needs, gathered from rows and the repository.
+
+use weir_api::id::JobId;
+use weir_api::runner::{JobInfo, JobPayload, ObjectFormat};
+use weir_api::status::ArtifactFileType;
+use weir_api::{GitStrategy, Secret, Timestamp};
+use weir_compiler::plan;
+use weir_compiler::vars::{Level, StoredVariable, Variable, Variables, applicable, predefined};
+use weir_engine::dependencies;
+use weir_engine::payload::{Archive, Caches, Facts, Git, Ref, payload};
+use weir_git::{ObjectId, RefName};
+use weir_store::artifacts;
+use weir_store::jobs::{self, Job};
+use weir_store::namespaces::{self, Namespace};
+use weir_store::pipelines::{self, Pipeline};
+use weir_store::projects::{self, Project};
+use weir_store::runners::{self, Runner};
+use weir_store::users::{self, User};
+use weir_store::variables::{self, GivenVariable, Owner};
+use weir_store::{TokenKind, Tx, queue};
+
+use super::pipelines::level_of;
+use super::{commits, facts};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+
+/// The rows around a job.
+struct Rows {
+    project: Project,
+    namespaces: Vec<Namespace>,
+    pipeline: Pipeline,
+    definition: plan::Job,
+    user: User,
+    runner: Option<Runner>,
+    settings: Vec<(Owner, StoredVariable)>,
+    given: Vec<GivenVariable>,
+    played: Vec<GivenVariable>,
+    running_on_instance_runners: i64,
+}
+
+/// The payload of a job that a runner has just taken, with the job's token.
+pub async fn build(ctx: &Ctx, job: &Job, token: &Secret, archives: Vec<Archive>) -> Result<JobPayload> {
+    let (shared, taken) = (ctx.clone(), job.clone());
+    let rows = ctx.db.read(move |tx| gather(tx, &shared, &taken)).await?;
+    let commit = commits::find(ctx, &rows.project, &rows.pipeline.sha).await?;
+    keep_reachable(ctx, &rows).await?;
+    let variables = variables(ctx, job, token, &rows, &commit)?;
+    let plan::Action::Run(run) = &rows.definition.action else {
+        return Err(Error::internal("a bridge was handed to a runner"));
+    };
+    let repository_url = repository_url(ctx, &rows.project, token);
+    let root = rows.namespaces.last();
+    let info = JobInfo {
+        id: Some(job.id),
+        name: job.name.clone(),
+        stage: job.stage_name.clone(),
+        pipeline_id: Some(rows.pipeline.id),
+        project_id: rows.project.id,
+        project_name: rows.project.path.clone(),
+        project_full_path: rows.project.full_path.clone(),
+        namespace_id: Some(rows.project.namespace_id),
+        root_namespace_id: root.map(|namespace| namespace.id),
+        organization_id: Some(1),
+        instance_id: String::new(),
+        instance_uuid: String::new(),
+        user_id: Some(rows.user.id),
+        scoped_user_id: None,
+        time_in_queue_seconds: job.queued_at.zip(job.started_at).map(|(from, to)| to.secs_since(from)),
+        project_jobs_running_on_instance_runners_count: rows.running_on_instance_runners.to_string(),
+        queue_size: None,
+        queue_depth: None,
+    };
+    Ok(payload(Facts {
+        info,
+        id: job.id,
+        token,
+        run,
+        timeout: job.timeout.unwrap_or(rows.project.settings.build_timeout),
+        variables: &variables,
+        git: Git {
+            repo_url: Secret::from(repository_url),
+            object_format: ObjectFormat::Sha1,
+            reference: if rows.pipeline.tag {
+                Ref::Tag(&rows.pipeline.ref_name)
+            } else {
+                Ref::Branch(&rows.pipeline.ref_name)
+            },
+            protected: rows.pipeline.protected,
+            sha: &rows.pipeline.sha,
+            before_sha: rows.pipeline.before_sha.as_deref(),
+            pipeline: Some(rows.pipeline.id),
+            default_depth: rows.project.settings.ci_default_git_depth.unwrap_or(0),
+            allow_fetch: rows.project.settings.build_git_strategy == GitStrategy::Fetch,
+        },
+        caches: Caches {
+            index: None,
+            separated: rows.project.settings.ci_separated_caches,
+            protected: rows.pipeline.protected,
+        },
+        dependencies: archives,
+        credentials: Vec::new(),
+        inputs: Vec::new(),
+        token_prefixes: [TokenKind::PersonalAccess, TokenKind::Job, TokenKind::Runner, TokenKind::Trigger]
+            .iter()
+            .map(|kind| kind.prefix().to_owned())
+            .collect(),
+        session_url: None,
+    }))
+}
+
+/// Makes sure of the pipeline's own ref, by which runners fetch: it keeps the commit when its branch moves on.
+async fn keep_reachable(ctx: &Ctx, rows: &Rows) -> Result<()> {
+    let repository = commits::repository(ctx, &rows.project);
+    let name = RefName::pipeline(rows.pipeline.id.0);
+    if repository.read_ref(&name).await?.is_none() {
+        let commit = ObjectId::new(&rows.pipeline.sha).map_err(weir_git::Error::from)?;
+        repository.set_refs(&[(name, commit)]).await?;
+    }
+    Ok(())
+}
+
+/// Where the runner fetches from.
+fn repository_url(ctx: &Ctx, project: &Project, token: &Secret) -> String {
+    let url = ctx.url(&format!("/{}.git", project.full_path));
+    predefined::repository_url(&url, token.expose())
+}
+
+fn gather(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job) -> Result<Rows> {
+    let gone = || Error::internal("a row around a running job is gone");
+    let project = projects::find(tx, job.project_id)?.ok_or_else(gone)?;
+    let definition = jobs::definition(tx, job)?;
+    Ok(Rows {
+        namespaces: namespaces::ancestors(tx, project.namespace_id)?,
+        pipeline: pipelines::find(tx, job.pipeline_id)?.ok_or_else(gone)?,
+        user: job.user_id.map(|id| users::find(tx, id)).transpose()?.flatten().ok_or_else(gone)?,
+        runner: job.runner_id.map(|id| runners::find(tx, id)).transpose()?.flatten(),
+        settings: facts::settings_of(ctx, tx, &project)?,
+        given: variables::of_pipeline(tx, job.pipeline_id)?,
+        played: variables::of_job(tx, job.id)?,
+        running_on_instance_runners: queue::running_on_instance_runners(tx, job.project_id)?,
+        definition,
+        project,
+    })
+}
+
+/// The archives that a job gets of earlier ones, and whether they are complete: nothing that the job depends on
+/// was erased or expired. Source: `app/models/ci/build_dependencies.rb`.
+pub fn archives(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    job: &Job,
+    definition: &plan::Job,
+    now: Timestamp,
+) -> Result<(Vec<Archive>, bool)> {
+    let wanted: Vec<JobId> = pipelines::peek(tx, &ctx.pipelines, job.pipeline_id, |state, ids| {
+        let wanted = dependencies::of(state, job.index, definition);
+        wanted.into_iter().filter_map(|index| ids.get(index.0 as usize).copied()).collect()
+    })?
+    .unwrap_or_default();
+    if wanted.is_empty() {
+        return Ok((Vec::new(), true));
+    }
+    let files = artifacts::of_jobs(tx, &wanted)?;
+    let (mut archives, mut complete) = (Vec::new(), true);
+    let mut rows = jobs::find_all(tx, &wanted)?;
+    rows.sort_unstable_by_key(|row| row.id);
+    for row in rows {
+        let archive =
+            files.iter().find(|file| file.job_id == row.id && file.file_type == ArtifactFileType::Archive);
+        if let Some(archive) = archive {
+            archives.push(Archive {
+                job: row.id,
+                name: row.name,
+                filename: archive.filename.clone(),
+                size: i64::try_from(archive.size).unwrap_or(i64::MAX),
+            })
+        } else {
+            let expired = row.artifacts_expire_at.is_some_and(|expiry| expiry <= now);
+            complete &= row.erased_at.is_none() && !expired;
+        }
+    }
+    Ok((archives, complete))
+}
+
+/// Every variable of the job, with its level.
+fn variables(
+    ctx: &Ctx,
+    job: &Job,
+    token: &Secret,
+    rows: &Rows,
+    commit: &weir_api::commits::Commit,
+) -> Result<Variables> {
+    let pipeline = facts::PipelineOf {
+        iid: Some(rows.pipeline.iid),
+        created_at: Some(rows.pipeline.created_at),
+        name: rows.pipeline.name.as_deref(),
+        source: rows.pipeline.source,
+        ref_name: &rows.pipeline.ref_name,
+        tag: rows.pipeline.tag,
+        protected: rows.pipeline.protected,
+        before_sha: rows.pipeline.before_sha.as_deref(),
+        commit,
+    }
+    .facts();
+    let server = facts::server(ctx);
+    let path = &rows.project.full_path;
+    let environment = rows.definition.environment.as_ref();
+    let started = predefined::StartedJobFacts {
+        id: job.id,
+        url: ctx.url(&format!("/{path}/-/jobs/{}", job.id)),
+        token: token.clone(),
+        started_at: job.started_at,
+        pipeline_id: rows.pipeline.id,
+        pipeline_url: ctx.url(&format!("/{path}/-/pipelines/{}", rows.pipeline.id)),
+        repository_url: repository_url(ctx, &rows.project, token),
+        deploy_token: None,
+    };
+    let of_job = predefined::JobFacts {
+        name: job.name.clone(),
+        stage: job.stage_name.clone(),
+        manual: matches!(rows.definition.when, plan::When::Manual | plan::When::Delayed),
+        trigger_short_token: None,
+        node_index: rows.definition.parallel.as_ref().map(|parallel| parallel.index),
+        node_total: rows.definition.parallel.as_ref().map(|parallel| parallel.total),
+        environment: environment.map(|environment| predefined::EnvironmentFacts {
+            name: environment.name.clone(),
+            action: environment.action.clone(),
+            tier: environment.deployment_tier.clone(),
+            url: environment.url.clone(),
+            slug: None,
+            id: None,
+        }),
+    };
+    let mut all = Variables::new();
+    all.extend(Level::Started, predefined::started_job(&server, &started));
+    all.extend(Level::Job, predefined::job(&of_job));
+    all.extend(
+        Level::Predefined,
+        predefined::pre_pipeline(&server, &facts::project(&rows.project), &pipeline),
+    );
+    if let Some(runner) = &rows.runner {
+        let runner = predefined::RunnerFacts {
+            id: runner.id,
+            description: runner.description.clone(),
+            tags: runner.tags.clone(),
+        };
+        all.extend(Level::Runner, predefined::runner(&runner));
+    }
+    all.extend(Level::YamlJob, rows.definition.variables.iter().map(Variable::from));
+    all.extend(Level::User, predefined::user(&facts::user(&rows.user)));
+    let scope = environment.map(|environment| environment.name.as_str());
+    for owner in owners(&rows.settings) {
+        let of_owner = rows.settings.iter().filter(|(other, _)| *other == owner);
+        let stored = of_owner.map(|(_, stored)| stored.clone());
+        all.extend(level_of(owner), applicable(stored, scope, rows.pipeline.protected));
+    }
+    let open = |rows: &[GivenVariable]| -> Result<Vec<Variable>> {
+        rows.iter().map(|row| facts::given(ctx, row)).collect()
+    };
+    all.extend(Level::Pipeline, open(&rows.given)?);
+    all.extend(Level::ManualJob, open(&rows.played)?);
+    Ok(all)
+}
+
+/// The owners of settings, weakest first, each once.
+fn owners(settings: &[(Owner, StoredVariable)]) -> Vec<Owner> {
+    let mut owners: Vec<Owner> = settings.iter().map(|(owner, _)| *owner).collect();
+    owners.dedup();
+    owners
+}

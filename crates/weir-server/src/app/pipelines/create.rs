@@ -1,0 +1,557 @@
+//! From a ref and a reason to a pipeline with its jobs in the queue.
+//! Source of the order of checks: `lib/gitlab/ci/pipeline/chain/`.
+
+use std::collections::HashSet;
+
+use weir_api::commits::Commit;
+use weir_api::id::{PipelineId, PushId};
+use weir_api::{AccessLevel, FeatureAccess, JobStatus, PipelineSource, VariableType};
+use weir_compiler::diagnostic::Severity;
+use weir_compiler::vars::{Level, Variable, Variables, applicable, predefined};
+use weir_compiler::{Answer, Compilation, Compiled, Context, Diagnostic, Plan, Refusal, Request, Step};
+use weir_engine::{Changes, Event, PipelineState, auto_cancel};
+use weir_git::{ObjectId, RefName, RepoPath, Repository};
+use weir_store::pipelines::{self, Inserted, NewPipeline};
+use weir_store::projects::Project;
+use weir_store::users::User;
+use weir_store::variables::{GivenVariable, Owner, insert_for_pipeline};
+use weir_store::{Tx, pushes};
+
+use super::PipelineDetails;
+use crate::app::access::Access;
+use crate::app::{changes, commits, facts, protection};
+use crate::bus::Wake;
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+
+/// The largest configuration file, in bytes. Source: `ci_max_total_yaml_size_bytes` of one file.
+const MAX_CONFIG: u64 = 2 << 20;
+/// Rounds of questions and answers in one compilation; includes nest at most so deep.
+const MAX_ROUNDS: usize = 200;
+
+/// A variable given with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVariable {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// How it reaches a job.
+    pub variable_type: VariableType,
+}
+
+/// Why a pipeline is created, and what goes with that.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// Somebody asked for it: what stands in the way is told, and nothing is kept.
+    Asked,
+    /// A push: what stands in the way is kept with a failed pipeline. The push is done with the pipeline.
+    Pushed {
+        /// The recorded push, which this pipeline answers.
+        push: Option<PushId>,
+        /// The commit before it.
+        before: Option<String>,
+        /// The push option `ci.skip`.
+        skip: bool,
+    },
+}
+
+/// A pipeline to be.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Where it comes from.
+    pub source: PipelineSource,
+    /// Why, and what goes with that.
+    pub origin: Origin,
+    /// The branch or tag.
+    pub name: RefName,
+    /// Its commit.
+    pub commit: ObjectId,
+    /// Variables given with it.
+    pub variables: Vec<NewVariable>,
+}
+
+/// Seals given variables for the database.
+pub fn seal(ctx: &Ctx, given: &[NewVariable]) -> Result<Vec<GivenVariable>> {
+    given
+        .iter()
+        .map(|variable| {
+            Ok(GivenVariable {
+                key: variable.key.clone(),
+                value: ctx.keys.seal(facts::GIVEN, variable.value.as_bytes())?,
+                variable_type: variable.variable_type,
+                raw: false,
+            })
+        })
+        .collect()
+}
+
+/// `POST /projects/:id/pipeline`.
+///
+/// # Errors
+/// 400 with the reason, in GitLab's words; then nothing is kept.
+pub async fn create_by_api(
+    ctx: &Ctx,
+    access: &Access,
+    user: &User,
+    git_ref: &str,
+    variables: Vec<NewVariable>,
+) -> Result<PipelineDetails> {
+    let repository = commits::repository(ctx, &access.project);
+    let not_found = || Error::base("Reference not found");
+    let resolved = match repository.resolve_ref(git_ref).await {
+        Err(weir_git::Error::NoRepository) => return Err(not_found()),
+        other => other?.ok_or_else(not_found)?,
+    };
+    let name = resolved.name.ok_or_else(not_found)?;
+    let start = Start {
+        source: PipelineSource::Api,
+        origin: Origin::Asked,
+        name,
+        commit: resolved.commit,
+        variables,
+    };
+    let created = create(ctx, access, user, start).await?;
+    let id = created.ok_or_else(|| Error::internal("a pipeline that was asked for was not made"))?;
+    super::find(ctx, &access.project, id).await
+}
+
+/// What must be known before anything is decided.
+struct Facts {
+    protected: bool,
+    short_name: String,
+    tag: bool,
+    commit: std::sync::Arc<Commit>,
+}
+
+/// Creates a pipeline. None if the configuration keeps a push from having one.
+///
+/// # Errors
+/// For [`Origin::Asked`]: 400 with the reason, in GitLab's words.
+pub async fn create(ctx: &Ctx, access: &Access, user: &User, start: Start) -> Result<Option<PipelineId>> {
+    let facts = look(ctx, access, &start).await?;
+    allowed(access, &start)?;
+    if is_skipped(&start, &facts.commit) {
+        let new = new_pipeline(access, user, &start, &facts);
+        return Ok(Some(store_without_jobs(ctx, access, &start, new, JobStatus::Skipped).await?));
+    }
+    let repository = commits::repository(ctx, &access.project);
+    let compiled = match compile(ctx, access, user, &start, &facts, &repository).await? {
+        Some(compiled) => compiled,
+        None => match start.origin {
+            Origin::Asked => return Err(Error::base("Missing CI config file")),
+            // A project without configuration has no pipelines.
+            Origin::Pushed { push, .. } => {
+                forget(ctx, push).await?;
+                return Ok(None);
+            }
+        },
+    };
+    match (compiled.plan, compiled.refusal) {
+        (Some(plan), None) => {
+            let mut new = new_pipeline(access, user, &start, &facts);
+            new.name.clone_from(&plan.name);
+            new.on_new_commit = plan.auto_cancel.on_new_commit;
+            new.merged_yaml = compiled.merged_yaml;
+            Ok(Some(store(ctx, access, &start, new, plan).await?))
+        }
+        (_, refusal) => {
+            let errors = compiled.diagnostics.iter().filter(|it| it.severity == Severity::Error);
+            let errors: Vec<String> = errors.map(described).collect();
+            refuse(ctx, access, user, &start, &facts, refusal, errors).await
+        }
+    }
+}
+
+async fn look(ctx: &Ctx, access: &Access, start: &Start) -> Result<Facts> {
+    let commit = commits::find(ctx, &access.project, start.commit.as_ref()).await;
+    let commit = commit.map_err(|error| match error {
+        Error::NotFound(_) => Error::base("Commit not found"),
+        other => other,
+    })?;
+    let (project, name) = (access.project.clone(), start.name.clone());
+    let protection = ctx.db.read(move |tx| protection::of_ref(tx, &project, &name)).await?;
+    if !protection::may_run(access, protection) {
+        let short = short_name(&start.name);
+        return Err(Error::base(format!(
+            "You do not have sufficient permission to run a pipeline on '{short}'. Please select a different \
+             branch or contact your administrator for assistance."
+        )));
+    }
+    Ok(Facts {
+        protected: protection.is_some(),
+        short_name: short_name(&start.name),
+        tag: start.name.tag().is_some(),
+        commit,
+    })
+}
+
+fn short_name(name: &RefName) -> String {
+    let text = name.as_str();
+    let short = text.strip_prefix("refs/heads/").or_else(|| text.strip_prefix("refs/tags/"));
+    short.unwrap_or(text).to_owned()
+}
+
+/// Whether project and caller allow it at all.
+fn allowed(access: &Access, start: &Start) -> Result<()> {
+    let project = &access.project;
+    if project.builds_access_level == FeatureAccess::Disabled {
+        return Err(Error::base("Pipelines are disabled!"));
+    }
+    if start.variables.is_empty() {
+        return Ok(());
+    }
+    let minimum = project.settings.ci_pipeline_variables_minimum_override_role.unwrap_or(AccessLevel::Admin);
+    if access.standing.level < minimum {
+        return Err(Error::base("Insufficient permissions to set pipeline variables"));
+    }
+    let mut seen = HashSet::new();
+    match start.variables.iter().find(|variable| !seen.insert(variable.key.as_str())) {
+        Some(twice) => Err(Error::base(format!("Duplicate variable name: {}", twice.key))),
+        None => Ok(()),
+    }
+}
+
+/// `[skip ci]` and `[ci skip]` in the message of a pushed commit, or the push option.
+/// Source: `lib/gitlab/ci/pipeline/chain/skip.rb`.
+fn is_skipped(start: &Start, commit: &Commit) -> bool {
+    let Origin::Pushed { skip, .. } = &start.origin else { return false };
+    let message = commit.message.to_ascii_lowercase();
+    let marks = ["[ci skip]", "[skip ci]", "[ci-skip]", "[skip-ci]", "[ci_skip]", "[skip_ci]"];
+    *skip || marks.iter().any(|mark| message.contains(mark))
+}
+
+fn new_pipeline(access: &Access, user: &User, start: &Start, facts: &Facts) -> NewPipeline {
+    NewPipeline {
+        project_id: access.project.id,
+        sha: start.commit.to_string(),
+        before_sha: before(start),
+        ref_name: facts.short_name.clone(),
+        tag: facts.tag,
+        protected: facts.protected,
+        source: start.source,
+        name: None,
+        user_id: Some(user.id),
+        yaml_errors: None,
+        failure_reason: None,
+        config_source: "repository_source".to_owned(),
+        upstream: None,
+        on_new_commit: None,
+        merged_yaml: None,
+    }
+}
+
+fn before(start: &Start) -> Option<String> {
+    match &start.origin {
+        Origin::Asked => None,
+        Origin::Pushed { before, .. } => before.clone(),
+    }
+}
+
+/// Compiles the configuration of the commit; none if there is no such file.
+async fn compile(
+    ctx: &Ctx,
+    access: &Access,
+    user: &User,
+    start: &Start,
+    facts: &Facts,
+    repository: &Repository,
+) -> Result<Option<Compiled>> {
+    let project = &access.project;
+    let path = facts::config_path(project);
+    let Some(text) = read_file(repository, &start.commit, path).await? else { return Ok(None) };
+    let mut context = Context::new(start.source, &facts.short_name, &project.full_path);
+    context.tag = facts.tag;
+    context.default_branch.clone_from(&project.default_branch);
+    context.variables = variables(ctx, access, user, start, facts).await?;
+    let mut compilation = Compilation::new(path, Some(&text), context);
+    for _ in 0..MAX_ROUNDS {
+        // A compilation costs about as much as a database query; only hostile files take longer.
+        match compilation.step() {
+            Step::Done(compiled) => return Ok(Some(*compiled)),
+            Step::Need(requests) => {
+                let mut answers = Vec::with_capacity(requests.len());
+                for request in requests {
+                    answers.push(answer(repository, start, facts, request).await?);
+                }
+                compilation.supply(answers);
+            }
+        }
+    }
+    Err(Error::internal("a compilation asked for facts without end"))
+}
+
+async fn read_file(repository: &Repository, commit: &ObjectId, path: &str) -> Result<Option<String>> {
+    let Ok(path) = RepoPath::new(path.trim_start_matches('/')) else { return Ok(None) };
+    let content = repository.file_content(commit, &path, MAX_CONFIG).await?;
+    Ok(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Answers one question of the compiler.
+async fn answer(repository: &Repository, start: &Start, facts: &Facts, request: Request) -> Result<Answer> {
+    Ok(match request {
+        Request::LocalFile { path } => Answer::File(read_file(repository, &start.commit, &path).await?),
+        Request::RepositoryPaths => Answer::Paths(Some(repository.paths(&start.commit).await?)),
+        Request::ChangedPaths { compare_to } => {
+            let old = match compare_to {
+                Some(other) => match repository.resolve(&other).await? {
+                    Some(other) => repository.merge_base(&other.commit, &start.commit).await?,
+                    None => None,
+                },
+                None => before(start).and_then(|sha| ObjectId::new(sha).ok()).filter(|id| !id.is_zero()),
+            };
+            match old {
+                Some(old) => Answer::Paths(repository.changed_paths(&old, &start.commit).await?),
+                None => Answer::Paths(None),
+            }
+        }
+        // Files from elsewhere are a later milestone of the compiler; say so instead of ignoring them.
+        Request::ProjectFile { project, .. } => Answer::FileError(format!(
+            "Project `{project}` not found or access denied! Make sure any includes in the pipeline \
+             configuration are correctly defined."
+        )),
+        Request::RemoteFile { url } => {
+            Answer::FileError(format!("Remote file `{url}` could not be fetched because of a socket error!"))
+        }
+        Request::Template { name } => {
+            let _ = facts;
+            Answer::FileError(format!("Included file `{name}` is empty or does not exist!"))
+        }
+    })
+}
+
+/// Every variable from outside the file, with its level.
+async fn variables(
+    ctx: &Ctx,
+    access: &Access,
+    user: &User,
+    start: &Start,
+    facts: &Facts,
+) -> Result<Variables> {
+    let before = before(start);
+    let of = facts::PipelineOf {
+        iid: None,
+        created_at: None,
+        name: None,
+        source: start.source,
+        ref_name: &facts.short_name,
+        tag: facts.tag,
+        protected: facts.protected,
+        before_sha: before.as_deref(),
+        commit: &facts.commit,
+    }
+    .facts();
+    let (server, project) = (facts::server(ctx), facts::project(&access.project));
+    let mut all = Variables::new();
+    all.extend(Level::Predefined, predefined::pre_pipeline(&server, &project, &of));
+    all.extend(Level::User, predefined::user(&facts::user(user)));
+    let (shared, row) = (ctx.clone(), access.project.clone());
+    let settings = ctx.db.read(move |tx| facts::settings_of(&shared, tx, &row)).await?;
+    for (owner, stored) in settings {
+        let level = level_of(owner);
+        all.extend(level, applicable([stored], None, facts.protected));
+    }
+    all.extend(Level::Pipeline, start.variables.iter().map(given));
+    Ok(all)
+}
+
+/// The level of a setting.
+pub(in crate::app) const fn level_of(owner: Owner) -> Level {
+    match owner {
+        Owner::Instance => Level::Instance,
+        Owner::Group(_) => Level::Group,
+        Owner::Project(_) => Level::Project,
+    }
+}
+
+fn given(variable: &NewVariable) -> Variable {
+    Variable {
+        file: variable.variable_type == VariableType::File,
+        ..Variable::private(&variable.key, &variable.value)
+    }
+}
+
+/// GitLab's message, on which clients match, and then the place.
+fn described(diagnostic: &Diagnostic) -> String {
+    match diagnostic.labels.first() {
+        Some(at) => format!("{} ({}:{}:{})", diagnostic.message, at.file, at.line, at.column),
+        None => diagnostic.message.clone(),
+    }
+}
+
+/// Tells or keeps why there is no pipeline.
+async fn refuse(
+    ctx: &Ctx,
+    access: &Access,
+    user: &User,
+    start: &Start,
+    facts: &Facts,
+    refusal: Option<Refusal>,
+    errors: Vec<String>,
+) -> Result<Option<PipelineId>> {
+    let refusal = refusal.unwrap_or(Refusal::ConfigError);
+    let message = refusal.message().map_or_else(
+        || errors.first().cloned().unwrap_or_else(|| "Undefined error".to_owned()),
+        str::to_owned,
+    );
+    match (&start.origin, refusal) {
+        (Origin::Asked, _) => Err(Error::base(message)),
+        (Origin::Pushed { push, .. }, Refusal::FilteredByRules | Refusal::FilteredByWorkflowRules) => {
+            forget(ctx, *push).await?;
+            Ok(None)
+        }
+        (Origin::Pushed { .. }, Refusal::ConfigError) => {
+            let mut new = new_pipeline(access, user, start, facts);
+            new.yaml_errors = Some(errors.join("\n"));
+            new.failure_reason = Some("config_error".to_owned());
+            Ok(Some(store_without_jobs(ctx, access, start, new, JobStatus::Failed).await?))
+        }
+    }
+}
+
+/// The push needs no pipeline.
+async fn forget(ctx: &Ctx, push: Option<PushId>) -> Result<()> {
+    if let Some(push) = push {
+        ctx.db.write(move |tx| pushes::done(tx, push)).await?;
+    }
+    Ok(())
+}
+
+/// Stores a pipeline that has a status and no jobs.
+async fn store_without_jobs(
+    ctx: &Ctx,
+    access: &Access,
+    start: &Start,
+    new: NewPipeline,
+    status: JobStatus,
+) -> Result<PipelineId> {
+    let now = ctx.now();
+    let mut state = weir_engine::create(&Plan::default(), now);
+    state.status = status;
+    state.finished_at = (status == JobStatus::Failed).then_some(now);
+    let (inserted, _) = insert(ctx, start, new, state, Plan::default(), Changes::default()).await?;
+    ctx.bus.wake(Wake::Pipeline(access.project.id, inserted.id));
+    Ok(inserted.id)
+}
+
+/// Stores a pipeline with its jobs, the first of them decided.
+async fn store(
+    ctx: &Ctx,
+    access: &Access,
+    start: &Start,
+    new: NewPipeline,
+    plan: Plan,
+) -> Result<PipelineId> {
+    let now = ctx.now();
+    let mut state = weir_engine::create(&plan, now);
+    let changes = changes::apply(&mut state, Event::Created, now)
+        .map_err(|refused| Error::internal(format!("a new pipeline was refused: {refused}")))?;
+    let (inserted, transition) = insert(ctx, start, new, state, plan, changes).await?;
+    ctx.metrics.pipelines.inc();
+    changes::announce(ctx, access.project.id, inserted.id, &transition);
+    ctx.bus.wake(Wake::Pipeline(access.project.id, inserted.id));
+    cancel_redundant(ctx, &access.project, start, inserted.id).await?;
+    Ok(inserted.id)
+}
+
+async fn insert(
+    ctx: &Ctx,
+    start: &Start,
+    new: NewPipeline,
+    state: PipelineState,
+    plan: Plan,
+    changes: Changes,
+) -> Result<(Inserted, pipelines::Transition)> {
+    let given = seal(ctx, &start.variables)?;
+    let push = match start.origin {
+        Origin::Pushed { push, .. } => push,
+        Origin::Asked => None,
+    };
+    let now = ctx.now();
+    let done = changes.clone();
+    let inserted = ctx
+        .db
+        .write(move |tx: &mut Tx<'_>| {
+            // The push is done in the transaction that makes its pipeline: there is never a second one.
+            if let Some(push) = push
+                && !pushes::done(tx, push)?
+            {
+                return Err(Error::Conflict("the push has its pipeline already".to_owned()));
+            }
+            let inserted = pipelines::insert(tx, &new, &state, &plan.jobs, &changes, now)?;
+            insert_for_pipeline(tx, inserted.id, &given)?;
+            Ok(inserted)
+        })
+        .await?;
+    let transition = pipelines::Transition { changes: done, ids: inserted.jobs.clone() };
+    Ok((inserted, transition))
+}
+
+/// Cancels what this pipeline makes redundant, if the project wants that.
+/// Source: `app/services/ci/pipeline_creation/cancel_redundant_pipelines_service.rb`.
+async fn cancel_redundant(ctx: &Ctx, project: &Project, start: &Start, id: PipelineId) -> Result<()> {
+    if !project.settings.auto_cancel_pending_pipelines || start.name.tag().is_some() {
+        return Ok(());
+    }
+    let (owner, name) = (project.id, short_name(&start.name));
+    let older = ctx.db.read(move |tx| pipelines::redundant(tx, owner, &name, id)).await?;
+    let (now, sha) = (ctx.now(), start.commit.to_string());
+    for pipeline in older {
+        let known = auto_cancel::Older {
+            source: pipeline.source,
+            created_at: pipeline.created_at,
+            sha: &pipeline.sha,
+        };
+        if !auto_cancel::is_redundant(known, now, &sha, Some(&sha)) {
+            continue;
+        }
+        let (shared, rule, old) = (ctx.clone(), pipeline.on_new_commit, pipeline.id);
+        let done = ctx
+            .db
+            .write(move |tx| {
+                let done = pipelines::transition(tx, &shared.pipelines, old, now, |state, _| {
+                    match auto_cancel::on_new_commit(state, rule) {
+                        Some(event) => changes::apply(state, event, now)
+                            .map_err(|refused| Error::internal(refused.to_string())),
+                        None => Ok(Changes::default()),
+                    }
+                })?;
+                if done.as_ref().is_some_and(|done| !done.changes.jobs.is_empty()) {
+                    pipelines::set_canceled_by(tx, old, id)?;
+                }
+                Ok::<_, Error>(done)
+            })
+            .await?;
+        if let Some(done) = done {
+            changes::announce(ctx, owner, old, &done);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Commit {
+        Commit { message: text.to_owned(), ..serde_json::from_str(r#"{"id": "x"}"#).unwrap() }
+    }
+
+    #[test]
+    fn only_a_pushs_message_skips_its_pipeline() {
+        let start = |origin| Start {
+            source: PipelineSource::Push,
+            origin,
+            name: RefName::new("refs/heads/main").unwrap(),
+            commit: ObjectId::zero(),
+            variables: Vec::new(),
+        };
+        let pushed = |skip| start(Origin::Pushed { push: None, before: None, skip });
+        for text in ["Fix [skip ci]", "[CI SKIP] x", "a\n\n[ci-skip]", "[skip_ci]"] {
+            assert!(is_skipped(&pushed(false), &message(text)), "{text}");
+            assert!(!is_skipped(&start(Origin::Asked), &message(text)), "{text}");
+        }
+        assert!(!is_skipped(&pushed(false), &message("skip ci")));
+        assert!(is_skipped(&pushed(true), &message("x")));
+    }
+}

@@ -1,0 +1,109 @@
+//! Protected branches and tags, and what they mean for whoever wants to run something on them.
+
+use weir_api::AccessLevel;
+use weir_compiler::fnmatch::Glob;
+use weir_git::RefName;
+use weir_store::pipelines::Pipeline;
+use weir_store::projects::Project;
+use weir_store::{Tx, protected_refs};
+
+use super::access::Access;
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+
+/// What the protection of one ref demands; several rules may cover it, then the mildest counts.
+/// Source: `app/models/concerns/protected_ref.rb`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    /// The least level to push.
+    pub push: AccessLevel,
+    /// The least level to merge, which also allows to run pipelines.
+    pub merge: AccessLevel,
+    /// Whether history may be rewritten.
+    pub force_push: bool,
+}
+
+/// The protection of a branch or tag; none if nothing covers it.
+pub fn of_ref(tx: &mut Tx<'_>, project: &Project, name: &RefName) -> Result<Option<Protection>> {
+    let rules: Vec<Protection> = if let Some(branch) = name.branch() {
+        protected_refs::branches(tx, project.id)?
+            .into_iter()
+            .filter(|rule| covers(&rule.name, branch.as_ref()))
+            .map(|rule| Protection {
+                push: rule.push_access_level,
+                merge: rule.merge_access_level,
+                force_push: rule.allow_force_push,
+            })
+            .collect()
+    } else if let Some(tag) = name.tag() {
+        protected_refs::tags(tx, project.id)?
+            .into_iter()
+            .filter(|rule| covers(&rule.name, tag.as_ref()))
+            .map(|rule| Protection {
+                push: rule.create_access_level,
+                merge: rule.create_access_level,
+                force_push: false,
+            })
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let mildest = |level: fn(&Protection) -> AccessLevel| {
+        // No access is the strictest level of all, not the mildest.
+        rules.iter().map(level).filter(|level| *level > AccessLevel::NoAccess).min()
+    };
+    Ok((!rules.is_empty()).then(|| Protection {
+        push: mildest(|rule| rule.push).unwrap_or(AccessLevel::Admin),
+        merge: mildest(|rule| rule.merge).unwrap_or(AccessLevel::Admin),
+        force_push: rules.iter().any(|rule| rule.force_push),
+    }))
+}
+
+/// Whether a rule's name, which may hold `*`, covers a ref's name. A `*` covers slashes too.
+fn covers(rule: &str, name: &str) -> bool {
+    if !rule.contains('*') {
+        return rule == name;
+    }
+    // `fnmatch` stops `*` at a slash; refs are not paths, so slashes become something plain.
+    Glob::new(&rule.replace('/', "\u{1}")).matches(&name.replace('/', "\u{1}"))
+}
+
+/// Whether the caller may start jobs on a ref: whoever may push to it or merge into it.
+/// Source: `lib/gitlab/user_access.rb`, `app/policies/ci/pipeline_policy.rb`.
+pub fn may_run(access: &Access, protection: Option<Protection>) -> bool {
+    protection.is_none_or(|it| access.standing.level >= it.push.min(it.merge))
+}
+
+/// The same for an existing pipeline; 403 if not.
+pub async fn demand_run(ctx: &Ctx, access: &Access, pipeline: &Pipeline) -> Result<()> {
+    let Some(name) = full_name(pipeline) else { return Ok(()) };
+    let project = access.project.clone();
+    let protection = ctx.db.read(move |tx| of_ref(tx, &project, &name)).await?;
+    if may_run(access, protection) { Ok(()) } else { Err(Error::Forbidden(None)) }
+}
+
+/// The full name of a pipeline's branch or tag.
+pub fn full_name(pipeline: &Pipeline) -> Option<RefName> {
+    let kind = if pipeline.tag { "tags" } else { "heads" };
+    RefName::new(format!("refs/{kind}/{}", pipeline.ref_name)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_covers_any_text_and_nothing_else_is_special() {
+        for (rule, name, covered) in [
+            ("main", "main", true),
+            ("main", "main2", false),
+            ("release/*", "release/1", true),
+            ("release/*", "release/1/x", true),
+            ("*-stable", "a/b-stable", true),
+            ("*", "anything/at/all", true),
+            ("release/*", "releases", false),
+        ] {
+            assert_eq!(covers(rule, name), covered, "{rule} {name}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Pushes: recorded before Git moves a ref, answered with a pipeline after.
+//!
+//! The row outlives the process. If it dies between the ref and the pipeline, the background finds the row and
+//! makes up for it, so no push is without its pipeline.
+
+use weir_api::id::{ProjectId, PushId};
+use weir_api::{PipelineSource, VariableType};
+use weir_git::{ObjectId, RefName, RefUpdate};
+use weir_store::pushes::{self, NewPush, Push};
+use weir_store::{projects, users};
+
+use super::access::{self, Access};
+use super::pipelines::{self, NewVariable, Origin, Start};
+use super::{commits, instance};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+
+/// Seconds that a push may take before the background looks after it.
+const LEASE: i64 = 300;
+/// Attempts to make a pipeline of a push.
+const MAX_ATTEMPTS: u32 = 10;
+/// Pushes that the background handles at once.
+const BATCH: i64 = 50;
+/// Branches and tags of one push that get pipelines. Source: `app/services/git/process_ref_changes_service.rb`.
+const MAX_PIPELINES: usize = 4;
+
+/// Records ref updates that are about to happen. Deletions and other refs than branches and tags need no record.
+pub async fn record(
+    ctx: &Ctx,
+    access: &Access,
+    user: weir_api::id::UserId,
+    updates: &[RefUpdate],
+    options: &[String],
+) -> Result<Vec<PushId>> {
+    let new: Vec<NewPush> = updates
+        .iter()
+        .filter(|update| !update.new.is_zero())
+        .filter(|update| update.name.branch().is_some() || update.name.tag().is_some())
+        .take(MAX_PIPELINES)
+        .map(|update| NewPush {
+            project_id: access.project.id,
+            user_id: user,
+            ref_name: update.name.to_string(),
+            before_sha: update.old.to_string(),
+            after_sha: update.new.to_string(),
+            options: options.to_vec(),
+        })
+        .collect();
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = ctx.now();
+    Ok(ctx
+        .db
+        .write(move |tx| {
+            new.iter()
+                .map(|push| pushes::insert(tx, push, now, now.plus_secs(LEASE)))
+                .collect::<weir_store::Result<_>>()
+        })
+        .await?)
+}
+
+/// After Git has moved refs: the pipelines of the recorded pushes, and what an empty project learns from its
+/// first branch.
+pub async fn finish(ctx: &Ctx, recorded: &[PushId]) -> Result<()> {
+    for id in recorded {
+        let id = *id;
+        let push = ctx.db.read(move |tx| pushes::find(tx, id)).await?;
+        if let Some(push) = push {
+            process(ctx, &push).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes up for pushes that nobody finished.
+pub async fn sweep(ctx: &Ctx) -> Result<()> {
+    let now = ctx.now();
+    let due = ctx.db.write(move |tx| pushes::take_due(tx, now, now.plus_secs(LEASE), BATCH)).await?;
+    for push in due {
+        if let Err(error) = process(ctx, &push).await {
+            tracing::warn!(%error, push = push.id.0, "a push is still without its pipeline");
+            if push.attempts >= MAX_ATTEMPTS {
+                done(ctx, push.id).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// After a crash: pushes that were under way are looked after at once.
+pub async fn recover(ctx: &Ctx) -> Result<()> {
+    let now = ctx.now();
+    let all = ctx
+        .db
+        .write(move |tx| pushes::take_due(tx, now.plus_secs(LEASE), now.plus_secs(LEASE), i64::MAX))
+        .await?;
+    for push in all {
+        if let Err(error) = process(ctx, &push).await {
+            tracing::warn!(%error, push = push.id.0, "a push is still without its pipeline");
+        }
+    }
+    Ok(())
+}
+
+async fn done(ctx: &Ctx, id: PushId) -> Result<()> {
+    ctx.db.write(move |tx| pushes::done(tx, id)).await?;
+    Ok(())
+}
+
+/// Makes the pipeline of a push, if its ref has moved.
+async fn process(ctx: &Ctx, push: &Push) -> Result<()> {
+    let (project, user, now) = (push.project_id, push.user_id, ctx.now());
+    let found = ctx
+        .db
+        .read(move |tx| {
+            let Some(project) = projects::find(tx, project)? else { return Ok(None) };
+            let Some(user) = users::find(tx, user)? else { return Ok(None) };
+            let standing = access::standing(tx, Some(&user), &project, now)?;
+            Ok::<_, Error>(Some((Access { project, standing }, user)))
+        })
+        .await?;
+    let Some((access, user)) = found else { return done(ctx, push.id).await };
+    let repository = commits::repository(ctx, &access.project);
+    let (Ok(name), Ok(commit)) = (RefName::new(&push.ref_name), ObjectId::new(&push.after_sha)) else {
+        return done(ctx, push.id).await;
+    };
+    if repository.read_ref(&name).await?.as_ref() != Some(&commit) {
+        // Git refused it, or a later push has moved on.
+        return done(ctx, push.id).await;
+    }
+    adopt_default_branch(ctx, access.project.id, &name).await?;
+    // A tag may name a tag object; the pipeline runs for its commit.
+    let Some(resolved) = repository.resolve_ref(&push.ref_name).await? else {
+        return done(ctx, push.id).await;
+    };
+    let start = Start {
+        source: PipelineSource::Push,
+        origin: Origin::Pushed {
+            push: Some(push.id),
+            before: Some(push.before_sha.clone()),
+            skip: push.options.iter().any(|option| option == "ci.skip" || option == "ci.no_pipeline"),
+        },
+        name,
+        commit: resolved.commit,
+        variables: push.options.iter().filter_map(|option| variable(option)).collect(),
+    };
+    match pipelines::create(ctx, &access, &user, start).await {
+        Ok(_) => Ok(()),
+        // Somebody else was faster.
+        Err(Error::Conflict(_)) => Ok(()),
+        // Whoever may push and not run pipelines gets none; the push stands all the same.
+        Err(Error::Invalid(reason)) => {
+            tracing::info!(%reason, push = push.id.0, "a push has no pipeline");
+            done(ctx, push.id).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// `ci.variable="KEY=value"`. Source: `doc/topics/git/commit.md`, "Push options for GitLab CI/CD".
+fn variable(option: &str) -> Option<NewVariable> {
+    let text = option.strip_prefix("ci.variable=")?;
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let (key, value) = text.split_once('=')?;
+    (!key.is_empty()).then(|| NewVariable {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        variable_type: VariableType::EnvVar,
+    })
+}
+
+/// A project without a default branch takes the first one pushed.
+async fn adopt_default_branch(ctx: &Ctx, project: ProjectId, name: &RefName) -> Result<()> {
+    let Some(branch) = name.branch() else { return Ok(()) };
+    instance::adopt_default_branch(ctx, project, branch).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_option_carries_a_variable() {
+        let read = |option: &str| variable(option).map(|it| (it.key, it.value));
+        let pair = |key: &str, value: &str| Some((key.to_owned(), value.to_owned()));
+        assert_eq!(read("ci.variable=A=1"), pair("A", "1"));
+        assert_eq!(read("ci.variable=\"A=1=2\""), pair("A", "1=2"));
+        assert_eq!(read("ci.variable=A="), pair("A", ""));
+        assert_eq!(read("ci.variable=A"), None);
+        assert_eq!(read("ci.variable==1"), None);
+        assert_eq!(read("ci.skip"), None);
+    }
+}
