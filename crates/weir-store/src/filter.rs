@@ -23,7 +23,7 @@ impl<'v> Conditions<'v> {
     }
 
     /// Adds a condition if there is a value.
-    pub(crate) fn maybe<T: ToValue>(&mut self, condition: &str, value: &'v Option<T>) {
+    pub(crate) fn maybe<T: ToValue>(&mut self, condition: &str, value: Option<&'v T>) {
         if let Some(value) = value {
             self.with(condition, value);
         }

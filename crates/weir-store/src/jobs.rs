@@ -160,17 +160,17 @@ pub struct Filter {
 
 fn conditions(filter: &Filter) -> Conditions<'_> {
     let mut c = Conditions::default();
-    c.maybe("j.project_id = $?", &filter.project_id);
-    c.maybe("j.pipeline_id = $?", &filter.pipeline_id);
-    c.maybe("j.runner_id = $?", &filter.runner_id);
-    c.maybe("j.runner_manager_id = $?", &filter.runner_manager_id);
+    c.maybe("j.project_id = $?", filter.project_id.as_ref());
+    c.maybe("j.pipeline_id = $?", filter.pipeline_id.as_ref());
+    c.maybe("j.runner_id = $?", filter.runner_id.as_ref());
+    c.maybe("j.runner_manager_id = $?", filter.runner_manager_id.as_ref());
     c.any("j.status", &filter.scope);
-    c.maybe("j.bridge = $?", &filter.bridge);
+    c.maybe("j.bridge = $?", filter.bridge.as_ref());
     if filter.latest_only {
         c.is("NOT j.retried");
     }
-    c.maybe("j.id < $?", &filter.id_before);
-    c.maybe("j.name = $?", &filter.name);
+    c.maybe("j.id < $?", filter.id_before.as_ref());
+    c.maybe("j.name = $?", filter.name.as_ref());
     c
 }
 

@@ -119,11 +119,11 @@ pub fn ancestors(tx: &mut Tx<'_>, id: NamespaceId) -> Result<Vec<Namespace>> {
     all(&rows, read)
 }
 
-fn conditions<'v>(filter: &'v Filter, pattern: &'v Option<String>) -> Conditions<'v> {
+fn conditions<'v>(filter: &'v Filter, pattern: Option<&'v String>) -> Conditions<'v> {
     let mut c = Conditions::default();
-    c.maybe("n.kind = $?", &filter.kind);
+    c.maybe("n.kind = $?", filter.kind.as_ref());
     c.maybe("(lower(n.name) LIKE lower($?) OR lower(n.full_path) LIKE lower($?))", pattern);
-    c.maybe("n.parent_id = $?", &filter.parent_id);
+    c.maybe("n.parent_id = $?", filter.parent_id.as_ref());
     if filter.top_level_only {
         c.is("n.parent_id IS NULL");
     }
@@ -136,13 +136,13 @@ fn conditions<'v>(filter: &'v Filter, pattern: &'v Option<String>) -> Conditions
                      WHERE m.user_id = $? AND a.namespace_id = n.id)
           OR EXISTS (SELECT 1 FROM members m JOIN namespace_ancestors a ON a.namespace_id = m.group_id
                      WHERE m.user_id = $? AND a.ancestor_id = n.id))",
-        &filter.visible_to,
+        filter.visible_to.as_ref(),
     );
     c.maybe(
         "(n.owner_id = $? OR EXISTS (
              SELECT 1 FROM members m JOIN namespace_ancestors a ON a.ancestor_id = m.group_id
              WHERE m.user_id = $? AND a.namespace_id = n.id AND m.access_level >= 50))",
-        &filter.owned_by,
+        filter.owned_by.as_ref(),
     );
     c
 }
@@ -150,7 +150,7 @@ fn conditions<'v>(filter: &'v Filter, pattern: &'v Option<String>) -> Conditions
 /// Namespaces in the order of their full path.
 pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<Namespace>> {
     let pattern = filter.search.as_deref().map(contains);
-    let mut c = conditions(filter, &pattern);
+    let mut c = conditions(filter, pattern.as_ref());
     let (limit, offset) = (c.param(&page.limit), c.param(&page.offset));
     let sql = format!(
         "SELECT {COLUMNS} FROM namespaces n{} ORDER BY lower(n.full_path) LIMIT {limit} OFFSET {offset}",
@@ -162,7 +162,7 @@ pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<Namespac
 /// How many namespaces [`list`] has.
 pub fn count(tx: &mut Tx<'_>, filter: &Filter) -> Result<i64> {
     let pattern = filter.search.as_deref().map(contains);
-    let c = conditions(filter, &pattern);
+    let c = conditions(filter, pattern.as_ref());
     tx.query_one(&format!("SELECT count(*) FROM namespaces n{}", c.sql()), &c.params())?.get(0)
 }
 

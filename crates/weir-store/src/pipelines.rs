@@ -246,7 +246,7 @@ pub enum OrderBy {
 
 fn conditions(filter: &Filter) -> Conditions<'_> {
     let mut c = Conditions::default();
-    c.maybe("p.project_id = $?", &filter.project_id);
+    c.maybe("p.project_id = $?", filter.project_id.as_ref());
     match filter.scope {
         Some(Scope::Running) => c.is("p.status = 'running'"),
         Some(Scope::Pending) => c.is("p.status = 'pending'"),
@@ -261,24 +261,27 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
         }
         None => {}
     }
-    c.maybe("p.status = $?", &filter.status);
-    c.maybe("p.ref = $?", &filter.ref_name);
-    c.maybe("p.sha = $?", &filter.sha);
+    c.maybe("p.status = $?", filter.status.as_ref());
+    c.maybe("p.ref = $?", filter.ref_name.as_ref());
+    c.maybe("p.sha = $?", filter.sha.as_ref());
     match filter.yaml_errors {
         Some(true) => c.is("p.yaml_errors IS NOT NULL"),
         Some(false) => c.is("p.yaml_errors IS NULL"),
         None => {}
     }
-    c.maybe("p.user_id IN (SELECT u.id FROM users u WHERE lower(u.username) = lower($?))", &filter.username);
-    c.maybe("p.source = $?", &filter.source);
+    c.maybe(
+        "p.user_id IN (SELECT u.id FROM users u WHERE lower(u.username) = lower($?))",
+        filter.username.as_ref(),
+    );
+    c.maybe("p.source = $?", filter.source.as_ref());
     if filter.source != Some(PipelineSource::ParentPipeline) {
         c.is("NOT p.child");
     }
-    c.maybe("p.name = $?", &filter.name);
-    c.maybe("p.updated_at > $?", &filter.updated_after);
-    c.maybe("p.updated_at < $?", &filter.updated_before);
-    c.maybe("p.created_at > $?", &filter.created_after);
-    c.maybe("p.created_at < $?", &filter.created_before);
+    c.maybe("p.name = $?", filter.name.as_ref());
+    c.maybe("p.updated_at > $?", filter.updated_after.as_ref());
+    c.maybe("p.updated_at < $?", filter.updated_before.as_ref());
+    c.maybe("p.created_at > $?", filter.created_after.as_ref());
+    c.maybe("p.created_at < $?", filter.created_before.as_ref());
     c
 }
 

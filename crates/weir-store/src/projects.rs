@@ -11,6 +11,7 @@ use crate::{Page, Result, Row, Sort, Tx, bulk, object_deletions, params};
 
 /// A project.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of GitLab's, and a column of its own")]
 pub struct Project {
     /// Its id.
     pub id: ProjectId,
@@ -289,13 +290,13 @@ fn membership(level: AccessLevel) -> String {
     )
 }
 
-fn conditions<'v>(filter: &'v Filter, pattern: &'v Option<String>) -> Conditions<'v> {
+fn conditions<'v>(filter: &'v Filter, pattern: Option<&'v String>) -> Conditions<'v> {
     let mut c = Conditions::default();
     c.maybe("(lower(p.name) LIKE lower($?) OR lower(p.full_path) LIKE lower($?))", pattern);
-    c.maybe("p.namespace_id = $?", &filter.namespace_id);
+    c.maybe("p.namespace_id = $?", filter.namespace_id.as_ref());
     c.maybe(
         "p.namespace_id IN (SELECT a.namespace_id FROM namespace_ancestors a WHERE a.ancestor_id = $?)",
-        &filter.below,
+        filter.below.as_ref(),
     );
     if let Some(user) = &filter.visible_to {
         c.with(&format!("(p.visibility <> 'private' OR {})", membership(AccessLevel::Guest)), user);
@@ -306,10 +307,10 @@ fn conditions<'v>(filter: &'v Filter, pattern: &'v Option<String>) -> Conditions
     if let Some((user, level)) = &filter.member {
         c.with(&membership(*level), user);
     }
-    c.maybe("p.visibility = $?", &filter.visibility);
-    c.maybe("p.archived = $?", &filter.archived);
-    c.maybe("p.id > $?", &filter.id_after);
-    c.maybe("p.id < $?", &filter.id_before);
+    c.maybe("p.visibility = $?", filter.visibility.as_ref());
+    c.maybe("p.archived = $?", filter.archived.as_ref());
+    c.maybe("p.id > $?", filter.id_after.as_ref());
+    c.maybe("p.id < $?", filter.id_before.as_ref());
     c.is("NOT p.deleting");
     c
 }
@@ -317,7 +318,7 @@ fn conditions<'v>(filter: &'v Filter, pattern: &'v Option<String>) -> Conditions
 /// Projects that are not about to be deleted.
 pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<Project>> {
     let pattern = filter.search.as_deref().map(contains);
-    let mut c = conditions(filter, &pattern);
+    let mut c = conditions(filter, pattern.as_ref());
     let order = match filter.order_by {
         OrderBy::Id => "p.id",
         OrderBy::Name => "lower(p.name)",
@@ -338,7 +339,7 @@ pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<Project>
 /// How many projects [`list`] has.
 pub fn count(tx: &mut Tx<'_>, filter: &Filter) -> Result<i64> {
     let pattern = filter.search.as_deref().map(contains);
-    let c = conditions(filter, &pattern);
+    let c = conditions(filter, pattern.as_ref());
     tx.query_one(&format!("SELECT count(*) FROM projects p{}", c.sql()), &c.params())?.get(0)
 }
 

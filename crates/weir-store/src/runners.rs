@@ -304,8 +304,8 @@ impl Bounds {
 
 fn conditions<'v>(filter: &'v Filter, bounds: &'v Bounds) -> Conditions<'v> {
     let mut c = Conditions::default();
-    c.maybe("r.runner_type = $?", &filter.runner_type);
-    c.maybe("r.paused = $?", &filter.paused);
+    c.maybe("r.runner_type = $?", filter.runner_type.as_ref());
+    c.maybe("r.paused = $?", filter.paused.as_ref());
     match filter.status.map(|(status, _)| status) {
         Some(StatusFilter::Online) => c.with("r.contacted_at > $?", &bounds.online),
         Some(StatusFilter::Offline) => c.with("r.contacted_at <= $?", &bounds.online),
@@ -325,12 +325,12 @@ fn conditions<'v>(filter: &'v Filter, bounds: &'v Bounds) -> Conditions<'v> {
           OR r.group_id IN (SELECT a.ancestor_id FROM projects p
                             JOIN namespace_ancestors a ON a.namespace_id = p.namespace_id
                             WHERE p.id = $? AND p.group_runners_enabled))",
-        &filter.of_project,
+        filter.of_project.as_ref(),
     );
     c.maybe(
         "(r.runner_type = 'instance_type' OR r.group_id IN (
               SELECT a.ancestor_id FROM namespace_ancestors a WHERE a.namespace_id = $?))",
-        &filter.of_group,
+        filter.of_group.as_ref(),
     );
     c.maybe(
         "(r.id IN (SELECT rp.runner_id FROM runner_projects rp JOIN projects p ON p.id = rp.project_id
@@ -343,11 +343,11 @@ fn conditions<'v>(filter: &'v Filter, bounds: &'v Bounds) -> Conditions<'v> {
           OR r.group_id IN (SELECT a.namespace_id FROM members m
                             JOIN namespace_ancestors a ON a.ancestor_id = m.group_id
                             WHERE m.user_id = $? AND m.access_level >= 50))",
-        &filter.administered_by,
+        filter.administered_by.as_ref(),
     );
     c.maybe(
         "EXISTS (SELECT 1 FROM runner_managers m WHERE m.runner_id = r.id AND m.version LIKE $?)",
-        &bounds.version,
+        bounds.version.as_ref(),
     );
     c
 }

@@ -118,11 +118,9 @@ pub fn find_by_email(tx: &mut Tx<'_>, email: &str) -> Result<Option<User>> {
 }
 
 impl Filter {
-    fn sql(&self) -> &'static str {
-        "($1 = '' OR lower(u.username) = lower($1))
+    const SQL: &'static str = "($1 = '' OR lower(u.username) = lower($1))
          AND ($2 = '' OR lower(u.username) LIKE lower($2) OR lower(u.name) LIKE lower($2)
-              OR lower(u.email) LIKE lower($2))"
-    }
+              OR lower(u.email) LIKE lower($2))";
 
     fn values(&self) -> (String, String) {
         let search = self.search.as_deref().filter(|text| !text.is_empty());
@@ -139,10 +137,7 @@ pub(crate) fn contains(text: &str) -> String {
 pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<User>> {
     let (username, search) = filter.values();
     let rows = tx.query(
-        &format!(
-            "SELECT {COLUMNS} FROM users u WHERE {} ORDER BY u.id DESC LIMIT $3 OFFSET $4",
-            filter.sql()
-        ),
+        &format!("SELECT {COLUMNS} FROM users u WHERE {} ORDER BY u.id DESC LIMIT $3 OFFSET $4", Filter::SQL),
         params![username, search, page.limit, page.offset],
     )?;
     all(&rows, read)
@@ -151,7 +146,7 @@ pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<User>> {
 /// How many users [`list`] has.
 pub fn count(tx: &mut Tx<'_>, filter: &Filter) -> Result<i64> {
     let (username, search) = filter.values();
-    tx.query_one(&format!("SELECT count(*) FROM users u WHERE {}", filter.sql()), params![username, search])?
+    tx.query_one(&format!("SELECT count(*) FROM users u WHERE {}", Filter::SQL), params![username, search])?
         .get(0)
 }
 

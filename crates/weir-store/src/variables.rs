@@ -19,6 +19,7 @@ pub enum Owner {
 
 /// A variable of a project, a group or the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of GitLab's, and a column of its own")]
 pub struct Variable {
     /// Its id.
     pub id: VariableId,

@@ -226,12 +226,7 @@ fn insert_jobs(
          tag_set_id, environment, user_id, status, retried, allow_failure, enqueue_immediately,
          cancel_gracefully, failure_reason, scheduled_at, created_at, queued_at, started_at, finished_at,
          updated_at, on_instance_runner, debug_trace)";
-    let mut ids = bulk::insert(tx, into, &rows, "RETURNING position, id")?
-        .iter()
-        .map(|row| Ok((row.get(0)?, row.get(1)?)))
-        .collect::<Result<Vec<(u32, JobId)>>>()?;
-    ids.sort_unstable();
-    Ok(ids.into_iter().map(|(_, id)| id).collect())
+    in_order(&bulk::insert(tx, into, &rows, "RETURNING position, id")?)
 }
 
 fn time(at: Option<Timestamp>) -> Value<'static> {
@@ -241,7 +236,7 @@ fn time(at: Option<Timestamp>) -> Value<'static> {
 /// Locks a pipeline and reads its state and the ids of its jobs.
 pub fn load(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<(PipelineState, Vec<JobId>)>> {
     let Some(locked) = lock(tx, id)? else { return Ok(None) };
-    let loaded = read_state(tx, id, locked)?;
+    let loaded = read_state(tx, id, &locked)?;
     Ok(Some((loaded.state, loaded.ids)))
 }
 
@@ -275,7 +270,7 @@ fn lock(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<Locked>> {
     }))
 }
 
-fn read_state(tx: &mut Tx<'_>, id: PipelineId, pipeline: Locked) -> Result<Loaded> {
+fn read_state(tx: &mut Tx<'_>, id: PipelineId, pipeline: &Locked) -> Result<Loaded> {
     let stages =
         tx.query("SELECT name, status FROM stages WHERE pipeline_id = $1 ORDER BY position", params![id])?;
     let stages = stages
@@ -395,54 +390,86 @@ fn write(
     let known = ids.len();
     let (changed, new): (Vec<JobIndex>, Vec<JobIndex>) =
         changes.jobs.iter().partition(|index| (index.0 as usize) < known);
-    for index in new {
-        ids.push(insert_retry(tx, state, ids, index)?);
-    }
+    insert_retries(tx, id, state, ids, &new)?;
     update_jobs(tx, state, ids, &changed)?;
     perform(tx, id, project_id, ids, &changes.effects, now)?;
     Ok(version)
 }
 
-/// Inserts the row of a retry: a copy of the row that it repeats, with its own state.
-fn insert_retry(tx: &mut Tx<'_>, state: &PipelineState, ids: &[JobId], index: JobIndex) -> Result<JobId> {
-    let job = state.job(index);
-    let original = job
-        .retry_of
-        .and_then(|original| ids.get(original.0 as usize))
-        .ok_or_else(|| Error::database(format!("job {} is new but repeats none", job.name)))?;
-    let id: JobId = tx.insert(
-        "INSERT INTO jobs (pipeline_id, project_id, position, definition, stage, stage_name, name, bridge,
-             protected, tag_set_id, environment, user_id, status, retried, retry_of, allow_failure,
-             enqueue_immediately, cancel_gracefully, scheduled_at, created_at, queued_at, started_at,
-             finished_at, updated_at, failure_reason, on_instance_runner, debug_trace)
-         SELECT pipeline_id, project_id, $2, definition, stage, stage_name, name, bridge, protected, tag_set_id,
-             environment, user_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, FALSE, FALSE
-         FROM jobs WHERE id = $1 RETURNING id",
-        params![
-            original,
-            index.0,
-            job.status,
-            job.retried,
-            job.retry_of.map(|original| original.0),
-            job.allow_failure,
-            job.enqueue_immediately,
-            job.cancel_gracefully,
-            job.scheduled_at,
-            job.created_at,
-            job.queued_at,
-            job.started_at,
-            job.finished_at,
-            job.updated_at,
-            job.failure_reason
+/// Inserts the rows of retries: copies of the rows that they repeat, with their own state.
+fn insert_retries(
+    tx: &mut Tx<'_>,
+    id: PipelineId,
+    state: &PipelineState,
+    ids: &mut Vec<JobId>,
+    new: &[JobIndex],
+) -> Result<()> {
+    let mut rows = Vec::with_capacity(new.len());
+    for index in new {
+        let job = state.job(*index);
+        // A retry of a retry of this very step is a copy of the same row.
+        let mut original = job.retry_of;
+        while let Some(later) = original.filter(|original| original.0 as usize >= ids.len()) {
+            original = state.job(later).retry_of;
+        }
+        let original = original
+            .and_then(|original| ids.get(original.0 as usize))
+            .ok_or_else(|| Error::database(format!("job {} is new but repeats none", job.name)))?;
+        rows.push([
+            integer(original.0),
+            integer(index.0),
+            Value::Text(job.status.as_str()),
+            Value::Boolean(job.retried),
+            job.retry_of.map_or(Value::Null, |original| integer(original.0)),
+            Value::Boolean(job.allow_failure),
+            Value::Boolean(job.enqueue_immediately),
+            Value::Boolean(job.cancel_gracefully),
+            job.failure_reason.map_or(Value::Null, |reason| Value::Text(reason.as_str())),
+            time(job.scheduled_at),
+            time(Some(job.created_at)),
+            time(job.queued_at),
+            time(job.started_at),
+            time(job.finished_at),
+            time(Some(job.updated_at)),
+        ]);
+    }
+    let Some(first) = new.first() else { return Ok(()) };
+    let inserted = bulk::with_values(
+        tx,
+        "INSERT INTO jobs (pipeline_id, project_id, definition, stage, stage_name, name, bridge, protected,
+             tag_set_id, environment, user_id, on_instance_runner, debug_trace, position, status, retried,
+             retry_of, allow_failure, enqueue_immediately, cancel_gracefully, failure_reason, scheduled_at,
+             created_at, queued_at, started_at, finished_at, updated_at)
+         SELECT o.pipeline_id, o.project_id, o.definition, o.stage, o.stage_name, o.name, o.bridge, o.protected,
+             o.tag_set_id, o.environment, o.user_id, FALSE, FALSE, v.column2, v.column3, v.column4, v.column5,
+             v.column6, v.column7, v.column8, v.column9, v.column10, v.column11, v.column12, v.column13,
+             v.column14, v.column15
+         FROM",
+        &[
+            "BIGINT", "BIGINT", "TEXT", "BOOLEAN", "BIGINT", "BOOLEAN", "BOOLEAN", "BOOLEAN", "TEXT", "BIGINT",
+            "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT",
         ],
+        &rows,
+        "JOIN jobs o ON o.id = v.column1 ORDER BY v.column2 RETURNING position, id",
     )?;
+    ids.extend(in_order(&inserted)?);
     tx.execute(
         "INSERT INTO job_variables (job_id, key, value, variable_type, raw)
-         SELECT CAST($1 AS BIGINT), key, value, variable_type, raw FROM job_variables
-         WHERE job_id = $2 ORDER BY id",
-        params![id, original],
+         SELECT n.id, v.key, v.value, v.variable_type, v.raw
+         FROM jobs n JOIN jobs o ON o.pipeline_id = n.pipeline_id AND o.position = n.retry_of
+         JOIN job_variables v ON v.job_id = o.id
+         WHERE n.pipeline_id = $1 AND n.position >= $2 ORDER BY v.id",
+        params![id, first.0],
     )?;
-    Ok(id)
+    Ok(())
+}
+
+/// The ids in rows of position and id, in the order of the positions.
+fn in_order(rows: &[Row]) -> Result<Vec<JobId>> {
+    let mut ids =
+        rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect::<Result<Vec<(u32, JobId)>>>()?;
+    ids.sort_unstable();
+    Ok(ids.into_iter().map(|(_, id)| id).collect())
 }
 
 fn update_jobs(tx: &mut Tx<'_>, state: &PipelineState, ids: &[JobId], changed: &[JobIndex]) -> Result<()> {
@@ -474,20 +501,22 @@ fn update_jobs(tx: &mut Tx<'_>, state: &PipelineState, ids: &[JobId], changed: &
         ]
     };
     let rows: Vec<_> = changed.iter().map(row).collect();
-    bulk::update(
+    bulk::with_values(
         tx,
-        "jobs SET status = v.column2, retried = v.column3, allow_failure = v.column4,
+        "UPDATE jobs SET status = v.column2, retried = v.column3, allow_failure = v.column4,
              enqueue_immediately = v.column5, cancel_gracefully = v.column6, failure_reason = v.column7,
              exit_code = v.column8, timeout = v.column9, deadline_at = v.column10, scheduled_at = v.column11,
              queued_at = v.column12, started_at = v.column13, finished_at = v.column14,
-             updated_at = v.column15, erased_at = v.column16",
+             updated_at = v.column15, erased_at = v.column16
+         FROM",
         &[
             "BIGINT", "TEXT", "BOOLEAN", "BOOLEAN", "BOOLEAN", "BOOLEAN", "TEXT", "BIGINT", "BIGINT",
             "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT",
         ],
-        "jobs.id = v.column1",
         &rows,
+        "WHERE jobs.id = v.column1",
     )
+    .map(drop)
 }
 
 /// Does the effects that are rows.
@@ -576,7 +605,7 @@ pub fn transition<E: From<Error>>(
     let project_id = locked.project_id;
     let mut loaded = match cache.take(id, locked.version) {
         Some(loaded) => loaded,
-        None => read_state(tx, id, locked)?,
+        None => read_state(tx, id, &locked)?,
     };
     // On a refusal the state is dropped: it may have changed before something was refused.
     let changes = change(&mut loaded.state, &loaded.ids)?;
