@@ -236,11 +236,12 @@ fn time(at: Option<Timestamp>) -> Value<'static> {
 /// Locks a pipeline and reads its state and the ids of its jobs.
 pub fn load(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<(PipelineState, Vec<JobId>)>> {
     let Some(locked) = lock(tx, id)? else { return Ok(None) };
-    let loaded = read_state(tx, id, &locked)?;
+    let loaded = read_state(tx, id, locked)?;
     Ok(Some((loaded.state, loaded.ids)))
 }
 
 /// A pipeline's own fields.
+#[derive(Clone, Copy)]
 struct Locked {
     project_id: ProjectId,
     version: i64,
@@ -270,7 +271,7 @@ fn lock(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<Locked>> {
     }))
 }
 
-fn read_state(tx: &mut Tx<'_>, id: PipelineId, pipeline: &Locked) -> Result<Loaded> {
+fn read_state(tx: &mut Tx<'_>, id: PipelineId, pipeline: Locked) -> Result<Loaded> {
     let stages =
         tx.query("SELECT name, status FROM stages WHERE pipeline_id = $1 ORDER BY position", params![id])?;
     let stages = stages
@@ -605,7 +606,7 @@ pub fn transition<E: From<Error>>(
     let project_id = locked.project_id;
     let mut loaded = match cache.take(id, locked.version) {
         Some(loaded) => loaded,
-        None => read_state(tx, id, &locked)?,
+        None => read_state(tx, id, locked)?,
     };
     // On a refusal the state is dropped: it may have changed before something was refused.
     let changes = change(&mut loaded.state, &loaded.ids)?;

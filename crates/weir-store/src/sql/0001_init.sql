@@ -360,6 +360,7 @@ CREATE INDEX jobs_project ON jobs (project_id, id);
 CREATE INDEX jobs_project_status ON jobs (project_id, status, id);
 CREATE UNIQUE INDEX jobs_token ON jobs (token_digest) WHERE token_digest IS NOT NULL;
 CREATE INDEX jobs_runner ON jobs (runner_id, id) WHERE runner_id IS NOT NULL;
+CREATE INDEX jobs_runner_manager ON jobs (runner_manager_id) WHERE runner_manager_id IS NOT NULL;
 -- What the background looks for.
 CREATE INDEX jobs_scheduled ON jobs (scheduled_at) WHERE status = 'scheduled';
 CREATE INDEX jobs_deadline ON jobs (deadline_at) WHERE deadline_at IS NOT NULL;

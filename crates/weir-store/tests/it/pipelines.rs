@@ -262,6 +262,39 @@ async fn a_deleted_pipeline_takes_its_children_and_leaves_no_job_in_the_queue(db
     assert_eq!((left, queued, heads), (4, 4, Some(2)));
 }
 
+async fn a_pipeline_knows_its_family_and_what_it_makes_redundant(db: Db) {
+    let project = db.write(several).await.unwrap();
+    let id = weir_api::id::PipelineId;
+    let (downstream, of_job, redundant) = db
+        .read(move |tx| {
+            let ids =
+                |found: Vec<pipelines::Pipeline>| found.iter().map(|found| found.id.0).collect::<Vec<_>>();
+            Ok::<_, Error>((
+                ids(pipelines::downstream(tx, id(1))?),
+                ids(pipelines::downstream_of_jobs(tx, &[weir_api::id::JobId(1), weir_api::id::JobId(2)])?),
+                ids(pipelines::redundant(tx, project.id, "main", id(5))?),
+            ))
+        })
+        .await
+        .unwrap();
+    assert_eq!((downstream, of_job), (vec![6], vec![6]));
+    assert_eq!(redundant, [3], "the same commit makes none redundant");
+}
+
+async fn coverage_is_the_mean_of_the_newest_attempts(db: Db) {
+    db.write(|tx| {
+        let project = project(tx, "dev")?;
+        let inserted = pipeline(tx, &project, &["a", "b", "c"])?;
+        assert_eq!(pipelines::coverage(tx, inserted.id)?, None);
+        jobs::set_coverage(tx, inserted.jobs[0], Some(50.0))?;
+        jobs::set_coverage(tx, inserted.jobs[1], Some(75.0))?;
+        assert_eq!(pipelines::coverage(tx, inserted.id)?, Some(62.5));
+        Ok::<_, Error>(())
+    })
+    .await
+    .unwrap();
+}
+
 async fn jobs_are_listed_newest_first(db: Db) {
     let inserted = db
         .write(|tx| {
@@ -410,6 +443,8 @@ weir_store::on_each_database!(
     a_retry_is_a_new_row_that_runs_the_same,
     pipelines_are_listed_by_what_is_asked_for,
     a_deleted_pipeline_takes_its_children_and_leaves_no_job_in_the_queue,
+    a_pipeline_knows_its_family_and_what_it_makes_redundant,
+    coverage_is_the_mean_of_the_newest_attempts,
     jobs_are_listed_newest_first,
     a_job_is_found_by_its_token,
     the_background_finds_what_is_due,
