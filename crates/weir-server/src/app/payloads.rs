@@ -173,7 +173,7 @@ pub fn archives(
                 name: row.name,
                 filename: archive.filename.clone(),
                 size: i64::try_from(archive.size).unwrap_or(i64::MAX),
-            })
+            });
         } else {
             let expired = row.artifacts_expire_at.is_some_and(|expiry| expiry <= now);
             complete &= row.erased_at.is_none() && !expired;

@@ -136,16 +136,12 @@ pub async fn create(ctx: &Ctx, access: &Access, user: &User, start: Start) -> Re
         return Ok(Some(store_without_jobs(ctx, access, &start, new, JobStatus::Skipped).await?));
     }
     let repository = commits::repository(ctx, &access.project);
-    let compiled = match compile(ctx, access, user, &start, &facts, &repository).await? {
-        Some(compiled) => compiled,
-        None => match start.origin {
-            Origin::Asked => return Err(Error::base("Missing CI config file")),
+    let Some(compiled) = compile(ctx, access, user, &start, &facts, &repository).await? else {
+        return match start.origin {
+            Origin::Asked => Err(Error::base("Missing CI config file")),
             // A project without configuration has no pipelines.
-            Origin::Pushed { push, .. } => {
-                forget(ctx, push).await?;
-                return Ok(None);
-            }
-        },
+            Origin::Pushed { push, .. } => forget(ctx, push).await.map(|()| None),
+        };
     };
     match (compiled.plan, compiled.refusal) {
         (Some(plan), None) => {
