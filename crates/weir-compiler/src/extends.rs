@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use weir_yaml::{Mapping, Node, Span, Value};
 
-use crate::limits::EXTENDS_LEVELS;
+use crate::limits::{EXTENDS_LEVELS, EXTENDS_NODES};
 use crate::merge::deep_merge;
 
 /// Why `extends` cannot be resolved: GitLab's message and where.
@@ -22,7 +22,7 @@ pub(crate) fn resolve(config: &mut Mapping) -> Result<(), ExtendsError> {
         .filter(|entry| extends_of(&entry.value).is_some())
         .filter_map(|entry| entry.name().map(str::to_owned))
         .collect();
-    let mut resolver = Resolver { config, heights: HashMap::new() };
+    let mut resolver = Resolver { config, heights: HashMap::new(), nodes: 0 };
     let mut ancestors = Vec::new();
     for name in names {
         resolver.extend(&name, &mut ancestors)?;
@@ -35,10 +35,21 @@ fn extends_of(node: &Node) -> Option<&Node> {
     node.as_mapping()?.get("extends")
 }
 
+/// The nodes of a tree.
+fn count(node: &Node) -> usize {
+    1 + match &node.value {
+        Value::Sequence(items) => items.iter().map(count).sum(),
+        Value::Mapping(mapping) => mapping.iter().map(|entry| count(&entry.value)).sum(),
+        _ => 0,
+    }
+}
+
 struct Resolver<'c> {
     config: &'c mut Mapping,
     /// How many levels of `extends` each resolved name has below it.
     heights: HashMap<String, usize>,
+    /// How many nodes were copied.
+    nodes: usize,
 }
 
 impl Resolver<'_> {
@@ -81,6 +92,10 @@ impl Resolver<'_> {
         for base in &bases {
             height = height.max(self.extend(base, ancestors)?);
             if let Some(base) = self.config.get(base).and_then(Node::as_mapping) {
+                self.nodes += base.iter().map(|entry| count(&entry.value)).sum::<usize>();
+                if self.nodes > EXTENDS_NODES {
+                    return fail("The parsed YAML is too big".to_owned());
+                }
                 deep_merge(&mut merged, base.clone());
             }
         }
@@ -129,6 +144,15 @@ job: {extends: [.a, .b], variables: {C: 3}, tags: [y]}
         ] {
             assert_eq!(resolved(text), Err(message.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn parents_cannot_be_copied_without_bound() {
+        let keys: Vec<String> = (0..3_000).map(|n| format!("k{n}: {n}")).collect();
+        let jobs: Vec<String> = (0..500).map(|n| format!("j{n}: {{extends: .a}}")).collect();
+        let text = format!(".a: {{variables: {{{}}}}}\n{}", keys.join(", "), jobs.join("\n"));
+        let error = resolved(&text).expect_err("too much");
+        assert!(error.ends_with("The parsed YAML is too big"), "{error}");
     }
 
     #[test]

@@ -42,6 +42,10 @@ pub const CROSS_PIPELINE_NEEDS: usize = 5;
 pub const PARALLEL: usize = 200;
 /// Jobs of a pipeline; beyond it the compiler gives up.
 pub const JOBS: usize = 10_000;
+/// Variables of all jobs together.
+pub const PLAN_VARIABLES: usize = 1_000_000;
+/// Nodes that all `extends` together may copy.
+pub const EXTENDS_NODES: usize = 1_000_000;
 /// Caches of a job.
 pub const CACHES: usize = 4;
 /// Files of `cache:key:files`.

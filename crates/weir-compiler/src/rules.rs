@@ -62,7 +62,7 @@ impl Rules<'_> {
 
     /// `changes`, also of `only` and `except`.
     pub(crate) fn changes(&mut self, changes: &Changes) -> Option<bool> {
-        let expanded = Expanded::new(self.variables);
+        let expanded = Expanded::new(self.variables, References::Keep);
         let compare_to = changes.compare_to.as_deref().map(|text| expanded.expand(text));
         let Answer::Paths(Some(paths)) = self.facts.get(&Request::ChangedPaths { compare_to })? else {
             return Some(true);
@@ -75,7 +75,7 @@ impl Rules<'_> {
     }
 
     fn exists(&mut self, exists: &Exists) -> Result<Option<bool>, String> {
-        let expanded = Expanded::new(self.variables);
+        let expanded = Expanded::new(self.variables, References::Keep);
         if let Some(project) = &exists.project {
             let project = expanded.expand(project);
             return Err(format!("rules:exists:project `{project}` not found or access denied"));
@@ -118,30 +118,26 @@ impl Rules<'_> {
 /// Variables with their values expanded, made when the first text needs them.
 pub(crate) struct Expanded<'v> {
     source: &'v Variables,
+    unknown: References,
     values: std::cell::OnceCell<Vec<Variable>>,
 }
 
 impl<'v> Expanded<'v> {
-    pub(crate) const fn new(source: &'v Variables) -> Self {
-        Self { source, values: std::cell::OnceCell::new() }
+    pub(crate) const fn new(source: &'v Variables, unknown: References) -> Self {
+        Self { source, unknown, values: std::cell::OnceCell::new() }
     }
 
-    /// The text with its references replaced by expanded values; unknown ones stay.
+    /// The text with its references replaced by expanded values.
     pub(crate) fn expand(&self, text: &str) -> String {
-        self.expand_with(text, References::Keep)
-    }
-
-    /// The same, with a choice for unknown references.
-    pub(crate) fn expand_with(&self, text: &str, unknown: References) -> String {
         if !text.contains(['$', '%']) {
             return text.to_owned();
         }
         let values = self.values.get_or_init(|| {
             // A circle is reported with the job; here its variables stay as they are.
-            let expansion = Expansion::server(unknown);
+            let expansion = Expansion::server(self.unknown);
             self.source.expanded(expansion).unwrap_or_else(|_| self.source.iter().cloned().collect())
         });
-        expand(text, unknown, |name| values.iter().rev().find(|variable| variable.key == name))
+        expand(text, self.unknown, |name| values.iter().rev().find(|variable| variable.key == name))
     }
 }
 

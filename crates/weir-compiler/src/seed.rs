@@ -10,13 +10,14 @@ use crate::keywords::needs::Need;
 use crate::keywords::root::Config;
 use crate::keywords::rules::Rule;
 use crate::keywords::stages::{POST, PRE};
-use crate::limits::NEEDS;
+use crate::limits::{NEEDS, PLAN_VARIABLES};
 use crate::matrix::{self, Instance};
 use crate::plan::{
     Action, AllowFailure, AutoCancel, Dependencies, Environment, Plan, Run, Scheduling, Variable, When,
 };
 use crate::rules::{Expanded, Outcome, Rules};
-use crate::vars::{Expansion, Level, References, Variables};
+use crate::vars::predefined::{self, JobFacts};
+use crate::vars::{Expansion, Level, References};
 use crate::{Context, plan, policy};
 
 /// The plan or why there is none; `None` while facts are missing.
@@ -47,8 +48,14 @@ pub(crate) fn plan(
             }
         }
     }
-    let mut seeder =
-        Seeder { context, globals, names: matrix::instance_names(&config.jobs), facts, findings };
+    let mut seeder = Seeder {
+        context,
+        globals,
+        variables: 0,
+        names: matrix::instance_names(&config.jobs),
+        facts,
+        findings,
+    };
     let mut seeds = Vec::with_capacity(instances.len());
     let mut missing = false;
     for instance in instances {
@@ -56,6 +63,11 @@ pub(crate) fn plan(
             Seeded::Missing => missing = true,
             Seeded::Out => {}
             Seeded::In(seed) => seeds.push(*seed),
+        }
+        if seeder.variables > PLAN_VARIABLES {
+            let message = format!("The jobs of the pipeline have more than {PLAN_VARIABLES} variables");
+            seeder.findings.error("variables", None, message);
+            return Some(Err(Refusal::ConfigError));
         }
     }
     if missing {
@@ -76,7 +88,7 @@ pub(crate) fn plan(
     plan.name = config.workflow.name.as_ref().and_then(|name| {
         let mut variables = context.workflow_variables();
         variables.extend(Level::YamlGlobal, seeder.globals.iter().map(Into::into));
-        let name = Expanded::new(&variables).expand_with(name, References::Blank).trim().to_owned();
+        let name = Expanded::new(&variables, References::Blank).expand(name).trim().to_owned();
         (!name.is_empty()).then_some(name)
     });
     Some(Ok(plan))
@@ -100,6 +112,8 @@ struct Seeder<'a> {
     context: &'a Context,
     /// Global variables, those of the matching workflow rule on top.
     globals: Vec<Variable>,
+    /// How many variables all jobs have so far.
+    variables: usize,
     names: HashMap<&'a str, Vec<String>>,
     facts: &'a mut Facts,
     findings: &'a mut Findings,
@@ -116,9 +130,26 @@ impl Seeder<'_> {
             put(&mut own, Variable { key: key.clone(), value: value.clone(), raw: false });
         }
         let mut variables = self.context.variables.clone();
-        predefine(&mut variables, instance);
+        variables.extend(Level::Job, predefined::job(&job_facts(instance)));
         variables.extend(Level::YamlGlobal, globals.iter().map(Into::into));
         variables.extend(Level::YamlJob, own.iter().map(Into::into));
+        // The environment's name is expanded without what follows from it.
+        let environment_name = job
+            .environment
+            .as_ref()
+            .map(|environment| Expanded::new(&variables, References::Blank).expand(&environment.name));
+        if let (Some(environment), Some(name)) = (&job.environment, &environment_name) {
+            let facts = predefined::EnvironmentFacts {
+                name: name.clone(),
+                action: environment.action.clone(),
+                tier: environment.deployment_tier.clone(),
+                url: environment.url.clone(),
+                ..predefined::EnvironmentFacts::default()
+            };
+            let facts = JobFacts { environment: Some(facts), ..JobFacts::default() };
+            let more = predefined::job(&facts).into_iter();
+            variables.extend(Level::Job, more.filter(|variable| variable.key.starts_with("CI_ENVIRONMENT_")));
+        }
 
         let mut rules = Rules { facts: self.facts, variables: &variables };
         let matched: Option<&Rule> = match &job.rules {
@@ -145,12 +176,14 @@ impl Seeder<'_> {
         if let Err(error) = variables.expanded(Expansion::server(References::Keep)) {
             self.findings.error("variables", Some(job.span), format!("{}: {error}", instance.name));
         }
-        let expanded = Expanded::new(&variables);
+        let keep = Expanded::new(&variables, References::Keep);
+        let blank = Expanded::new(&variables, References::Blank);
         let mut yaml_variables = globals;
         put_all(&mut yaml_variables, &own);
         if let Some(rule) = matched {
             put_all(&mut yaml_variables, &rule.variables);
         }
+        self.variables += yaml_variables.len();
         let needs = match matched.and_then(|rule| rule.needs.as_ref()) {
             Some(needs) if !needs.jobs.is_empty() => {
                 matrix::fan_out(needs, &self.names, &instance.matrix, &job.name).ok()
@@ -165,7 +198,6 @@ impl Seeder<'_> {
             // Values stand here as written: GitLab expands tags once, not their values.
             .map(|tag| crate::vars::expand(tag, References::Keep, |name| variables.get(name)))
             .collect();
-        let blank = |text: &str| Expanded::new(&variables).expand_with(text, References::Blank);
         let planned = plan::Job {
             name: instance.name.clone(),
             stage: 0,
@@ -186,11 +218,15 @@ impl Seeder<'_> {
                 .and_then(|rule| rule.interruptible)
                 .or(job.inheritable.interruptible)
                 .unwrap_or(false),
-            resource_group: job.resource_group.as_deref().map(blank).filter(|group| !group.is_empty()),
+            resource_group: job
+                .resource_group
+                .as_deref()
+                .map(|group| blank.expand(group))
+                .filter(|group| !group.is_empty()),
             environment: job.environment.as_ref().map(|environment| Environment {
-                name: blank(&environment.name),
-                auto_stop_in: environment.auto_stop_in.as_deref().map(|text| expanded.expand(text)),
-                deployment_tier: environment.deployment_tier.as_deref().map(|text| expanded.expand(text)),
+                name: environment_name.clone().unwrap_or_default(),
+                auto_stop_in: environment.auto_stop_in.as_deref().map(|text| keep.expand(text)),
+                deployment_tier: environment.deployment_tier.as_deref().map(|text| keep.expand(text)),
                 ..environment.clone()
             }),
             parallel: instance.parallel.clone(),
@@ -305,38 +341,17 @@ fn allow_failure(job: &Job, rule: Option<&Rule>) -> AllowFailure {
     }
 }
 
-/// The variables that follow from the job itself and that its rules see.
-fn predefine(variables: &mut Variables, instance: &Instance<'_>) {
+/// What the job's predefined variables are made of, but for its environment.
+fn job_facts(instance: &Instance<'_>) -> JobFacts {
     let job = instance.job;
-    let mut add = |key: &str, value: &str| {
-        variables.push(Level::Job, crate::vars::Variable::public(key, value));
-    };
-    add("CI_JOB_NAME", &instance.name);
-    add("CI_JOB_NAME_SLUG", &slug(&instance.name));
-    add("CI_JOB_STAGE", &job.stage);
-    if matches!(job.when.as_deref(), Some("manual" | "delayed")) {
-        add("CI_JOB_MANUAL", "true");
+    JobFacts {
+        name: instance.name.clone(),
+        stage: job.stage.clone(),
+        manual: matches!(job.when.as_deref(), Some("manual" | "delayed")),
+        node_index: instance.parallel.as_ref().map(|parallel| parallel.index),
+        node_total: instance.parallel.as_ref().map(|parallel| parallel.total),
+        ..JobFacts::default()
     }
-    let total = instance.parallel.as_ref().map_or(1, |parallel| parallel.total);
-    if let Some(parallel) = &instance.parallel {
-        add("CI_NODE_INDEX", &parallel.index.to_string());
-    }
-    add("CI_NODE_TOTAL", &total.to_string());
-    if let Some(environment) = &job.environment {
-        add("CI_ENVIRONMENT_NAME", &environment.name);
-        add("CI_ENVIRONMENT_ACTION", &environment.action);
-    }
-}
-
-/// Lower case, everything but letters and digits a `-`, 63 characters, no `-` at the ends.
-fn slug(text: &str) -> String {
-    let text: String = text
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .take(crate::limits::SLUG_CHARS)
-        .collect();
-    text.trim_matches('-').to_owned()
 }
 
 fn put(variables: &mut Vec<Variable>, variable: Variable) {
@@ -346,8 +361,74 @@ fn put(variables: &mut Vec<Variable>, variable: Variable) {
     }
 }
 
+/// Puts many variables on top; those that are there keep their position.
 fn put_all(variables: &mut Vec<Variable>, more: &[Variable]) {
+    let mut places: HashMap<String, usize> =
+        variables.iter().enumerate().map(|(index, variable)| (variable.key.clone(), index)).collect();
     for variable in more {
-        put(variables, variable.clone());
+        if let Some(index) = places.get(&variable.key) {
+            variables[*index] = variable.clone();
+        } else {
+            places.insert(variable.key.clone(), variables.len());
+            variables.push(variable.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::limits;
+    use crate::testing::{compile, errors_of};
+
+    #[test]
+    fn rule_variables_lie_over_matrix_job_and_global_ones() {
+        let plan = compile(
+            "variables: {A: global, B: global, C: global, D: global}\n\
+             rspec: {script: x, variables: {B: job, C: job, D: job}, parallel: {matrix: [{C: matrix, D: matrix}]}, \
+             rules: [{if: $CI_COMMIT_BRANCH, variables: {D: rule}}]}",
+        );
+        let variables: Vec<(&str, &str)> =
+            plan.jobs[0].variables.iter().map(|v| (v.key.as_str(), v.value.as_str())).collect();
+        assert_eq!(variables, [("A", "global"), ("B", "job"), ("C", "matrix"), ("D", "rule")]);
+    }
+
+    #[test]
+    fn variables_in_a_circle_are_refused_in_jobs_that_are_in() {
+        let text = |rule: &str| {
+            format!(
+                "rspec: {{script: x, variables: {{A: $B, B: $A}}, rules: [{{{rule}}}]}}\nother: {{script: x}}"
+            )
+        };
+        assert_eq!(
+            errors_of(&text("if: $CI_COMMIT_BRANCH")),
+            ["rspec: circular variable reference detected: [\"A\", \"B\"]"]
+        );
+        assert!(errors_of(&text("if: $NEVER")).is_empty());
+    }
+
+    #[test]
+    fn needs_and_variables_have_limits() {
+        let jobs: String =
+            (0..=limits::NEEDS).fold(String::new(), |text, n| format!("{text}j{n}: {{script: x}}\n"));
+        let needs: Vec<String> = (0..=limits::NEEDS).map(|n| format!("j{n}")).collect();
+        let text = format!("{jobs}rspec: {{script: x, needs: [{}]}}", needs.join(", "));
+        assert_eq!(
+            errors_of(&text),
+            [
+                "rspec: one job can only need 50 others, but you have listed 51. See needs keyword documentation for \
+              more details"
+            ]
+        );
+        let variables: Vec<String> = (0..6_000).map(|n| format!("V{n}: {n}")).collect();
+        let jobs = "{script: x, parallel: 200}";
+        let text = format!("variables: {{{}}}\na: {jobs}\nb: {jobs}", variables.join(", "));
+        assert_eq!(errors_of(&text), ["The jobs of the pipeline have more than 1000000 variables"]);
+    }
+
+    #[test]
+    fn a_pipeline_of_edge_stages_alone_is_refused() {
+        let compiled = crate::testing::compiled("a: {stage: .pre, script: x}\nb: {stage: .post, script: x}");
+        assert_eq!(compiled.refusal, Some(crate::Refusal::FilteredByRules));
+        assert!(compiled.plan.is_none() && compiled.errors().next().is_none());
     }
 }

@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use libyaml_safer::{Event, EventData, Parser, ScalarStyle};
 
 use crate::limits::{MAX_DEPTH, MAX_PARSE_DEPTH, MAX_TEXT_BYTES, MAX_TREE_BYTES};
-use crate::{Entry, Error, ErrorKind, FileId, Mapping, Node, Span, Value, scalar};
+use crate::node::MappingBuilder;
+use crate::{Error, ErrorKind, FileId, Mapping, Node, Span, Value, scalar};
 
 /// A document that could be read.
 #[derive(Debug, Clone, PartialEq)]
@@ -284,13 +285,17 @@ impl Composer<'_> {
                 continue;
             }
             if key.as_str() == Some("<<") && !string_tag {
-                mapping.merge(key, value);
-            } else if let Some(old) = mapping.insert(key, value) {
-                self.remarks.push(old);
+                merge(&mut mapping, key, value);
+                continue;
+            }
+            let second = key.span;
+            if let Some(old) = mapping.insert(key, value) {
+                let key = old.key.to_text().unwrap_or_default();
+                self.remarks.push(Remark::DuplicateKey { key, first: old.key.span, second });
             }
         }
-        self.weigh(hash_memory(mapping.entries.len()), span.start);
-        let value = Value::Mapping(Mapping::from_distinct(mapping.entries));
+        self.weigh(hash_memory(mapping.len()), span.start);
+        let value = Value::Mapping(mapping.finish());
         Ok(Node::new(span, self.tagged(tag, value, span)))
     }
 
@@ -330,57 +335,25 @@ impl Composer<'_> {
     }
 }
 
-/// A mapping under construction: its keys are looked up by hash, so that 50,000 of them are no matter.
-#[derive(Default)]
-struct MappingBuilder {
-    entries: Vec<Entry>,
-    names: HashMap<String, usize>,
-}
-
-impl MappingBuilder {
-    fn insert(&mut self, key: Node, value: Node) -> Option<Remark> {
-        let second = key.span;
-        let index = match &key.value {
-            Value::String(name) | Value::Symbol(name) => self.names.get(name).copied(),
-            other => self.entries.iter().position(|entry| entry.key.value == *other),
-        };
-        if let Some(index) = index {
-            let old = std::mem::replace(&mut self.entries[index], Entry { key, value });
-            let key = old.key.to_text().unwrap_or_default();
-            return Some(Remark::DuplicateKey { key, first: old.key.span, second });
-        }
-        if let Value::String(name) | Value::Symbol(name) = &key.value {
-            self.names.insert(name.clone(), self.entries.len());
-        }
-        self.entries.push(Entry { key, value });
-        None
-    }
-
-    /// `<<`: the keys of the value overwrite those before it; in a list the first mapping wins. Anything but
-    /// mappings makes `<<` an ordinary key.
-    fn merge(&mut self, key: Node, value: Node) {
-        match value.value {
-            Value::Mapping(merged) => self.extend(merged),
-            Value::Sequence(items) if items.iter().all(|item| item.as_mapping().is_some()) => {
-                let mut all = Self::default();
-                for item in items.into_iter().rev() {
-                    if let Value::Mapping(merged) = item.value {
-                        all.extend(merged);
-                    }
-                }
-                for entry in all.entries {
-                    self.insert(entry.key, entry.value);
-                }
-            }
-            other => {
-                self.insert(key, Node::new(value.span, other));
-            }
-        }
-    }
-
-    fn extend(&mut self, merged: Mapping) {
+/// `<<`: the keys of the value overwrite those before it; in a list the first mapping wins. Anything but
+/// mappings makes `<<` an ordinary key.
+fn merge(mapping: &mut MappingBuilder, key: Node, value: Node) {
+    let mut extend = |merged: Mapping| {
         for entry in merged {
-            self.insert(entry.key, entry.value);
+            mapping.insert(entry.key, entry.value);
+        }
+    };
+    match value.value {
+        Value::Mapping(merged) => extend(merged),
+        Value::Sequence(items) if items.iter().all(|item| item.as_mapping().is_some()) => {
+            let maps = items.into_iter().rev().filter_map(|item| match item.value {
+                Value::Mapping(merged) => Some(merged),
+                _ => None,
+            });
+            extend(maps.flatten().collect());
+        }
+        other => {
+            mapping.insert(key, Node::new(value.span, other));
         }
     }
 }

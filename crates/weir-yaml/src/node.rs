@@ -1,5 +1,7 @@
 //! The tree.
 
+use std::collections::HashMap;
+
 use crate::Span;
 
 /// A value and where it is written.
@@ -171,10 +173,45 @@ impl Mapping {
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
 
-    /// A mapping of entries whose keys the caller knows to differ.
-    pub(crate) const fn from_distinct(entries: Vec<Entry>) -> Self {
-        Self { entries }
+/// A mapping under construction: names are looked up by hash, so that 50,000 of them are no matter.
+#[derive(Debug, Default)]
+pub(crate) struct MappingBuilder {
+    entries: Vec<Entry>,
+    names: HashMap<String, usize>,
+}
+
+impl MappingBuilder {
+    /// As [`Mapping::insert`].
+    pub(crate) fn insert(&mut self, key: Node, value: Node) -> Option<Entry> {
+        // Other scalars get a mark in front, which keeps the number 1 and the text "1" apart.
+        let name = match &key.value {
+            Value::String(name) | Value::Symbol(name) => Some(format!("s{name}")),
+            other => other.to_text().map(|text| format!("{}{text}", u8::from(matches!(other, Value::Null)))),
+        };
+        let index = match &name {
+            Some(name) => self.names.get(name).copied(),
+            None => self.entries.iter().position(|entry| entry.key.value == key.value),
+        };
+        if let Some(index) = index {
+            return Some(std::mem::replace(&mut self.entries[index], Entry { key, value }));
+        }
+        if let Some(name) = name {
+            self.names.insert(name, self.entries.len());
+        }
+        self.entries.push(Entry { key, value });
+        None
+    }
+
+    /// How many keys there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The mapping.
+    pub(crate) fn finish(self) -> Mapping {
+        Mapping { entries: self.entries }
     }
 }
 
@@ -207,11 +244,11 @@ impl IntoIterator for Mapping {
 
 impl FromIterator<Entry> for Mapping {
     fn from_iter<T: IntoIterator<Item = Entry>>(entries: T) -> Self {
-        let mut mapping = Self::default();
+        let mut builder = MappingBuilder::default();
         for Entry { key, value } in entries {
-            mapping.insert(key, value);
+            builder.insert(key, value);
         }
-        mapping
+        builder.finish()
     }
 }
 

@@ -72,8 +72,8 @@ fn policy(entry: &Entry<'_>, findings: &mut Findings, node: &Node) -> String {
     String::new()
 }
 
-/// `key`: a text, or the prefix for a digest of files. The digest of blob ids is the server's to add, so the
-/// key carries the prefix that GitLab computes and the file names decide.
+/// `key`: a text, or a prefix and the digest of files. The compiler knows no blob ids, so it writes what
+/// GitLab writes where none of the files exists.
 fn key(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<String> {
     match &entry.node.value {
         Value::String(text) | Value::Symbol(text) => {
@@ -106,7 +106,9 @@ fn key(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<Strin
                     }
                 },
             };
-            Some(prefix.unwrap_or_else(|| default_prefix(index, &files.or(commits).unwrap_or_default())))
+            let prefix =
+                prefix.unwrap_or_else(|| default_prefix(index, &files.or(commits).unwrap_or_default()));
+            Some(format!("{prefix}-default"))
         }
         _ => {
             findings.unsupported(entry, "should be a hash, a string or a symbol");
@@ -150,7 +152,7 @@ mod tests {
         assert_eq!((caches[0].key.as_str(), caches[0].policy.as_str()), ("default", "pull-push"));
         let caches = job("script: x\ncache: [{key: a}, {key: {files: [Gemfile.lock]}, policy: $P}]").cache;
         let keys: Vec<&str> = caches.iter().map(|cache| cache.key.as_str()).collect();
-        assert_eq!(keys, ["a", "1_Gemfile"]);
+        assert_eq!(keys, ["a", "1_Gemfile-default"]);
         assert_eq!(job("script: x\ncache: {}").cache.len(), 1);
         assert!(job("script: x\ncache: []").cache.is_empty());
     }
