@@ -54,6 +54,8 @@ pub enum Error {
     },
     /// 422.
     Unprocessable(String),
+    /// 422 `{"message": …}`: a record would be invalid, where GitLab says so with this status.
+    Unacceptable(Value),
     /// 503 `{"message": …}`: the server drains or a part of it is away; asking again later helps.
     Unavailable(&'static str),
     /// 500: our fault. The client sees no detail, the log sees all.
@@ -141,6 +143,7 @@ impl Error {
             Self::Unprocessable(reason) => {
                 message(S::UNPROCESSABLE_ENTITY, format!("422 Unprocessable Entity - {reason}"))
             }
+            Self::Unacceptable(value) => (S::UNPROCESSABLE_ENTITY, json!({ "message": value })),
             Self::Unavailable(reason) => message(S::SERVICE_UNAVAILABLE, (*reason).to_owned()),
             Self::Internal(_) => message(S::INTERNAL_SERVER_ERROR, "500 Internal Server Error".to_owned()),
         }

@@ -5,7 +5,7 @@ use weir_api::{AccessLevel, Timestamp};
 
 use crate::columns::{Columns, all};
 use crate::users::{self, User, contains};
-use crate::{Page, Result, Row, Tx, params};
+use crate::{Page, Result, Row, Tx, bulk, params};
 
 /// What one is a member of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -202,4 +202,68 @@ pub fn direct_and_group_level(
         params![project_id, user_id, now.date()],
     )?;
     Ok((row.get(0)?, row.get(1)?))
+}
+
+/// The levels that a user has in projects, by the project's own members and by its groups; projects where there is
+/// none are left out.
+pub fn levels(
+    tx: &mut Tx<'_>,
+    project_ids: &[ProjectId],
+    user_id: UserId,
+    now: Timestamp,
+) -> Result<Vec<(ProjectId, Option<AccessLevel>, Option<AccessLevel>)>> {
+    let (user, today) = (user_id.0, now.date());
+    let rows = bulk::each_of(tx, project_ids, |ids| {
+        format!(
+            "SELECT p.id, max(CASE WHEN m.project_id IS NOT NULL THEN m.access_level END),
+                    max(CASE WHEN m.group_id IS NOT NULL THEN m.access_level END)
+             FROM projects p
+             JOIN members m ON m.user_id = {user} AND (m.expires_on IS NULL OR m.expires_on > '{today}')
+                  AND (m.project_id = p.id OR m.group_id IN (
+                       SELECT a.ancestor_id FROM namespace_ancestors a WHERE a.namespace_id = p.namespace_id))
+             WHERE p.id IN ({ids}) GROUP BY p.id"
+        )
+    })?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).collect()
+}
+
+/// The highest membership of a user in the groups above, with the name of its group.
+pub fn from_above(
+    tx: &mut Tx<'_>,
+    source: Source,
+    user_id: UserId,
+    now: Timestamp,
+) -> Result<Option<(AccessLevel, String)>> {
+    let above = match source {
+        Source::Group(_) => "SELECT ancestor_id FROM namespace_ancestors WHERE namespace_id = $1 AND distance > 0",
+        Source::Project(_) => {
+            "SELECT a.ancestor_id FROM projects p JOIN namespace_ancestors a ON a.namespace_id = p.namespace_id
+             WHERE p.id = $1"
+        }
+    };
+    let row = tx.query_opt(
+        &format!(
+            "SELECT m.access_level, n.name FROM members m JOIN namespaces n ON n.id = m.group_id
+             WHERE m.user_id = $2 AND m.group_id IN ({above}) AND (m.expires_on IS NULL OR m.expires_on > $3)
+             ORDER BY m.access_level DESC LIMIT 1"
+        ),
+        params![source.id(), user_id, now.date()],
+    )?;
+    row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
+}
+
+/// How many owners a group has of its own.
+pub fn count_owners(tx: &mut Tx<'_>, group_id: NamespaceId) -> Result<i64> {
+    let sql = "SELECT count(*) FROM members WHERE group_id = $1 AND access_level >= 50";
+    tx.query_one(sql, params![group_id])?.get(0)
+}
+
+/// How many users are members of a group or of something below it.
+pub fn count_with_descendants(tx: &mut Tx<'_>, group_id: NamespaceId) -> Result<i64> {
+    let sql = "SELECT count(DISTINCT m.user_id) FROM members m
+               WHERE m.group_id IN (SELECT a.namespace_id FROM namespace_ancestors a WHERE a.ancestor_id = $1)
+                  OR m.project_id IN (
+                     SELECT p.id FROM projects p JOIN namespace_ancestors a ON a.namespace_id = p.namespace_id
+                     WHERE a.ancestor_id = $1)";
+    tx.query_one(sql, params![group_id])?.get(0)
 }

@@ -1,7 +1,7 @@
 //! Namespaces: of users and of groups.
 
 use weir_api::id::{NamespaceId, UserId};
-use weir_api::{NamespaceKind, Timestamp, Visibility};
+use weir_api::{AccessLevel, NamespaceKind, Timestamp, Visibility};
 
 use crate::columns::{Columns, all};
 use crate::filter::Conditions;
@@ -57,6 +57,28 @@ pub struct Filter {
     pub public_only: bool,
     /// Only those that this user owns, directly or through a group above.
     pub owned_by: Option<UserId>,
+    /// Only groups where this user has at least this level, directly or through a group above.
+    pub member: Option<(UserId, AccessLevel)>,
+    /// Only those with this visibility.
+    pub visibility: Option<Visibility>,
+    /// The order.
+    pub order_by: OrderBy,
+    /// Greatest first.
+    pub descending: bool,
+}
+
+/// The order of a list of namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OrderBy {
+    /// By the path from the root on.
+    #[default]
+    FullPath,
+    /// By name.
+    Name,
+    /// By the last part of the path.
+    Path,
+    /// By id.
+    Id,
 }
 
 pub(crate) const COLUMNS: &str = "n.id, n.kind, n.parent_id, n.owner_id, n.name, n.path, n.full_name, \
@@ -144,16 +166,36 @@ fn conditions<'v>(filter: &'v Filter, pattern: Option<&'v String>) -> Conditions
              WHERE m.user_id = $? AND a.namespace_id = n.id AND m.access_level >= 50))",
         filter.owned_by.as_ref(),
     );
+    if let Some((user, level)) = &filter.member {
+        let level = level.number();
+        c.with(
+            &format!(
+                "EXISTS (SELECT 1 FROM members m JOIN namespace_ancestors a ON a.ancestor_id = m.group_id
+                 WHERE m.user_id = $? AND a.namespace_id = n.id AND m.access_level >= {level})"
+            ),
+            user,
+        );
+    }
+    if let Some(visibility) = &filter.visibility {
+        c.with("n.visibility = $?", visibility);
+    }
     c
 }
 
-/// Namespaces in the order of their full path.
+/// Namespaces in the order asked for.
 pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<Namespace>> {
     let pattern = filter.search.as_deref().map(contains);
     let mut c = conditions(filter, pattern.as_ref());
     let (limit, offset) = (c.param(&page.limit), c.param(&page.offset));
+    let order = match filter.order_by {
+        OrderBy::FullPath => "lower(n.full_path)",
+        OrderBy::Name => "lower(n.name)",
+        OrderBy::Path => "lower(n.path)",
+        OrderBy::Id => "n.id",
+    };
+    let sort = if filter.descending { "DESC" } else { "ASC" };
     let sql = format!(
-        "SELECT {COLUMNS} FROM namespaces n{} ORDER BY lower(n.full_path) LIMIT {limit} OFFSET {offset}",
+        "SELECT {COLUMNS} FROM namespaces n{} ORDER BY {order} {sort}, n.id {sort} LIMIT {limit} OFFSET {offset}",
         c.sql()
     );
     all(&tx.query(&sql, &c.params())?, read)

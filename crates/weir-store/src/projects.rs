@@ -86,6 +86,14 @@ pub struct Settings {
     pub ci_pipeline_variables_minimum_override_role: Option<AccessLevel>,
     /// Age in seconds at which pipelines are deleted.
     pub ci_delete_pipelines_in_seconds: Option<u64>,
+    /// What the subject of an ID token is made of.
+    pub ci_id_token_sub_claim_components: Vec<String>,
+    /// The lowest role that may cancel pipelines: `developer`, `maintainer` or `no_one`.
+    pub ci_restrict_pipeline_cancellation_role: Option<String>,
+    /// Seconds that a project runner's token lives; `None` is forever.
+    pub runner_token_expiration_interval: Option<u64>,
+    /// Who may use environments.
+    pub environments_access_level: FeatureAccess,
     /// `restrict_user_defined_variables`.
     pub restrict_user_defined_variables: bool,
     /// `only_allow_merge_if_pipeline_succeeds`.
@@ -111,6 +119,10 @@ impl Default for Settings {
             ci_allow_fork_pipelines_to_run_in_parent_project: true,
             ci_pipeline_variables_minimum_override_role: Some(AccessLevel::Developer),
             ci_delete_pipelines_in_seconds: None,
+            ci_id_token_sub_claim_components: ["project_path", "ref_type", "ref"].map(str::to_owned).into(),
+            ci_restrict_pipeline_cancellation_role: None,
+            runner_token_expiration_interval: None,
+            environments_access_level: FeatureAccess::Enabled,
             restrict_user_defined_variables: false,
             only_allow_merge_if_pipeline_succeeds: false,
             allow_merge_on_skipped_pipeline: false,
@@ -382,6 +394,19 @@ pub fn rename(tx: &mut Tx<'_>, project: &Project, path: &str, now: Timestamp) ->
         params![project.id, path, full_path, now],
     )?;
     Ok(())
+}
+
+/// Whether another project in the namespace has the name.
+pub fn is_name_taken(
+    tx: &mut Tx<'_>,
+    namespace_id: NamespaceId,
+    name: &str,
+    but_for: Option<ProjectId>,
+) -> Result<bool> {
+    let sql = "SELECT id FROM projects WHERE namespace_id = $1 AND name = $2";
+    let rows = tx.query(sql, params![namespace_id, name])?;
+    let ids = rows.iter().map(|row| row.get(0)).collect::<Result<Vec<ProjectId>>>()?;
+    Ok(ids.iter().any(|id| Some(*id) != but_for))
 }
 
 /// Notes that something happened; written at most once a minute.

@@ -80,6 +80,24 @@ pub fn insert_branch(
     Ok(ProtectedBranch { id, ..branch.clone() })
 }
 
+/// Writes what is allowed on a protected branch; `false` if it is not protected.
+pub fn update_branch(tx: &mut Tx<'_>, project_id: ProjectId, branch: &ProtectedBranch) -> Result<bool> {
+    let sql = "UPDATE protected_branches
+               SET push_access_level = $3, merge_access_level = $4, allow_force_push = $5
+               WHERE project_id = $1 AND name = $2";
+    let changed = tx.execute(
+        sql,
+        params![
+            project_id,
+            branch.name,
+            branch.push_access_level,
+            branch.merge_access_level,
+            branch.allow_force_push
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
 /// Unprotects a branch; `false` if it was not protected.
 pub fn delete_branch(tx: &mut Tx<'_>, project_id: ProjectId, name: &str) -> Result<bool> {
     let sql = "DELETE FROM protected_branches WHERE project_id = $1 AND name = $2";

@@ -4,6 +4,7 @@ use weir_api::id::UserId;
 use weir_api::{Timestamp, UserState};
 
 use crate::columns::{Columns, all};
+use crate::filter::Conditions;
 use crate::{Page, Result, Row, ToValue, Tx, bulk, params};
 
 /// A user.
@@ -53,6 +54,10 @@ pub struct Filter {
     pub username: Option<String>,
     /// Only those whose username, name or e-mail contains it, whatever the case.
     pub search: Option<String>,
+    /// Only those in this state.
+    pub state: Option<UserState>,
+    /// Only administrators, or only others.
+    pub admin: Option<bool>,
 }
 
 pub(crate) const COLUMNS: &str = "u.id, u.username, u.name, u.email, u.public_email, u.state, u.admin, u.bot, u.created_at, u.last_activity_at";
@@ -117,15 +122,16 @@ pub fn find_by_email(tx: &mut Tx<'_>, email: &str) -> Result<Option<User>> {
     row.as_ref().map(read).transpose()
 }
 
-impl Filter {
-    const SQL: &'static str = "($1 = '' OR lower(u.username) = lower($1))
-         AND ($2 = '' OR lower(u.username) LIKE lower($2) OR lower(u.name) LIKE lower($2)
-              OR lower(u.email) LIKE lower($2))";
-
-    fn values(&self) -> (String, String) {
-        let search = self.search.as_deref().filter(|text| !text.is_empty());
-        (self.username.clone().unwrap_or_default(), search.map(contains).unwrap_or_default())
-    }
+fn conditions<'v>(filter: &'v Filter, pattern: Option<&'v String>) -> Conditions<'v> {
+    let mut c = Conditions::default();
+    c.maybe("lower(u.username) = lower($?)", filter.username.as_ref());
+    c.maybe(
+        "(lower(u.username) LIKE lower($?) OR lower(u.name) LIKE lower($?) OR lower(u.email) LIKE lower($?))",
+        pattern,
+    );
+    c.maybe("u.state = $?", filter.state.as_ref());
+    c.maybe("u.admin = $?", filter.admin.as_ref());
+    c
 }
 
 /// The pattern of `LIKE` for texts that contain `text`; there is no escape, so its own wildcards match anything.
@@ -135,19 +141,19 @@ pub(crate) fn contains(text: &str) -> String {
 
 /// Users, the newest first.
 pub fn list(tx: &mut Tx<'_>, filter: &Filter, page: Page) -> Result<Vec<User>> {
-    let (username, search) = filter.values();
-    let rows = tx.query(
-        &format!("SELECT {COLUMNS} FROM users u WHERE {} ORDER BY u.id DESC LIMIT $3 OFFSET $4", Filter::SQL),
-        params![username, search, page.limit, page.offset],
-    )?;
-    all(&rows, read)
+    let pattern = filter.search.as_deref().map(contains);
+    let mut c = conditions(filter, pattern.as_ref());
+    let (limit, offset) = (c.param(&page.limit), c.param(&page.offset));
+    let sql =
+        format!("SELECT {COLUMNS} FROM users u{} ORDER BY u.id DESC LIMIT {limit} OFFSET {offset}", c.sql());
+    all(&tx.query(&sql, &c.params())?, read)
 }
 
 /// How many users [`list`] has.
 pub fn count(tx: &mut Tx<'_>, filter: &Filter) -> Result<i64> {
-    let (username, search) = filter.values();
-    tx.query_one(&format!("SELECT count(*) FROM users u WHERE {}", Filter::SQL), params![username, search])?
-        .get(0)
+    let pattern = filter.search.as_deref().map(contains);
+    let c = conditions(filter, pattern.as_ref());
+    tx.query_one(&format!("SELECT count(*) FROM users u{}", c.sql()), &c.params())?.get(0)
 }
 
 /// Writes name, e-mail addresses, state and `admin`.

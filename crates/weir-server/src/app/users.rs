@@ -1,12 +1,19 @@
 //! Users.
 
 use weir_api::id::UserId;
-use weir_store::namespaces;
+use weir_api::{Secret, UserState};
+use weir_store::projects::Filter as ProjectFilter;
 use weir_store::users::{self, Filter, NewUser, User};
+use weir_store::{Tx, namespaces, projects};
 
+use crate::app::paths;
+use crate::auth::password;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::http::paginate::Page;
+
+/// How many projects one statement finds.
+const BATCH: i64 = 100;
 
 /// One page of the users, and how many there are.
 pub async fn list(ctx: &Ctx, filter: Filter, page: Page) -> Result<(Vec<User>, u64)> {
@@ -23,69 +30,147 @@ pub async fn find(ctx: &Ctx, id: UserId) -> Result<User> {
     found.ok_or(Error::NotFound("User"))
 }
 
-/// A new user with a namespace of their own.
+/// A new user with a namespace of their own. Without a password the user signs in by tokens alone.
 ///
 /// # Errors
-/// 409 if email or username is taken, 400 if the username cannot be part of a path.
-pub async fn create(ctx: &Ctx, new: NewUser) -> Result<User> {
-    if !is_path(&new.username) {
-        return Err(Error::field(
-            "username",
-            "can contain only letters, digits, '_', '-' and '.'. Cannot start with '-' or end in '.', '.git' or '.atom'.",
-        ));
+/// 409 if email or username is taken, 400 if a value cannot be.
+pub async fn create(ctx: &Ctx, new: NewUser, password: Option<Secret>) -> Result<User> {
+    check_email(&new.email)?;
+    if let Some(complaint) = paths::refuse_namespace(&new.username, true) {
+        return Err(Error::field("username", complaint));
     }
+    let hash = hash(password).await?;
     let now = ctx.now();
     ctx.db
         .write(move |tx| {
-            if users::find_by_email(tx, &new.email)?.is_some() {
-                return Err(Error::Conflict("Email has already been taken".to_owned()));
-            }
-            if users::find_by_username(tx, &new.username)?.is_some() {
+            check_email_is_free(tx, &new.email, None)?;
+            // Namespaces of groups take part, too: one path names one thing.
+            if users::find_by_username(tx, &new.username)?.is_some()
+                || namespaces::find_by_path(tx, &new.username)?.is_some()
+            {
                 return Err(Error::Conflict("Username has already been taken".to_owned()));
             }
             let user = users::insert(tx, &new, now)?;
-            match namespaces::insert_user(tx, &user, now) {
-                Err(error) if namespaces::is_path_taken(&error) => {
-                    Err(Error::Conflict("Username has already been taken".to_owned()))
-                }
-                other => Ok(other.map(|_| user)?),
+            namespaces::insert_user(tx, &user, now)?;
+            if hash.is_some() {
+                users::set_password_hash(tx, user.id, hash.as_deref())?;
             }
+            Ok(user)
+        })
+        .await
+}
+
+/// What an administrator changes of a user.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The name shown.
+    pub name: Option<String>,
+    /// The address.
+    pub email: Option<String>,
+    /// The address that everyone sees; an empty one is none.
+    pub public_email: Option<String>,
+    /// Whether the user is an administrator.
+    pub admin: Option<bool>,
+    /// The password.
+    pub password: Option<Secret>,
+}
+
+/// Changes a user.
+///
+/// # Errors
+/// 404, 409 if the email is taken, 400 if a value cannot be.
+pub async fn update(ctx: &Ctx, id: UserId, change: Change) -> Result<User> {
+    if let Some(email) = &change.email {
+        check_email(email)?;
+    }
+    let hash = hash(change.password.clone()).await?;
+    ctx.db
+        .write(move |tx| {
+            let mut user = users::find(tx, id)?.ok_or(Error::NotFound("User"))?;
+            if let Some(email) = &change.email {
+                check_email_is_free(tx, email, Some(id))?;
+                user.email.clone_from(email);
+            }
+            if let Some(name) = &change.name {
+                user.name.clone_from(name);
+            }
+            if let Some(email) = &change.public_email {
+                user.public_email = Some(email.clone()).filter(|email| !email.is_empty());
+            }
+            user.admin = change.admin.unwrap_or(user.admin);
+            users::update(tx, &user)?;
+            if hash.is_some() {
+                users::set_password_hash(tx, id, hash.as_deref())?;
+            }
+            Ok(user)
+        })
+        .await
+}
+
+/// Moves a user to another state, if theirs is one of `from`; `false` if it is not.
+pub async fn set_state(ctx: &Ctx, id: UserId, from: &'static [UserState], to: UserState) -> Result<bool> {
+    ctx.db
+        .write(move |tx| {
+            let mut user = users::find(tx, id)?.ok_or(Error::NotFound("User"))?;
+            let may = from.contains(&user.state);
+            if may {
+                user.state = to;
+                users::update(tx, &user)?;
+            }
+            Ok(may)
         })
         .await
 }
 
 /// Deletes a user with everything that is theirs alone.
 pub async fn delete(ctx: &Ctx, id: UserId) -> Result<()> {
-    let deleted: bool = ctx.db.write(move |tx| users::delete(tx, id)).await?;
-    if deleted { Ok(()) } else { Err(Error::NotFound("User")) }
+    let now = ctx.now();
+    ctx.db
+        .write(move |tx| {
+            if let Some(namespace) = namespaces::of_user(tx, id)? {
+                let own = ProjectFilter { namespace_id: Some(namespace.id), ..ProjectFilter::default() };
+                loop {
+                    // Each leaves its objects to be deleted, which the database alone would not do.
+                    let batch = projects::list(tx, &own, weir_store::Page::first(BATCH))?;
+                    if batch.is_empty() {
+                        break;
+                    }
+                    for project in batch {
+                        projects::delete(tx, project.id, now)?;
+                    }
+                }
+            }
+            if users::delete(tx, id)? { Ok(()) } else { Err(Error::NotFound("User")) }
+        })
+        .await
 }
 
-/// Ends of a path that stand for something else in a URL.
-const RESERVED_ENDS: [&str; 2] = [".git", ".atom"];
-
-/// Whether a text can be one part of a path: of a user, a group or a project.
-/// Source: `lib/gitlab/path_regex.rb`.
-pub fn is_path(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    !text.is_empty()
-        && text.len() <= 255
-        && text.bytes().all(inner)
-        && !text.starts_with(['-', '.'])
-        && !text.ends_with('.')
-        && !RESERVED_ENDS.iter().any(|end| text.ends_with(end))
+async fn hash(password: Option<Secret>) -> Result<Option<String>> {
+    let Some(password) = password else { return Ok(None) };
+    let length = password.expose().chars().count();
+    let complaint = match length {
+        0..password::MIN_LENGTH => format!("is too short (minimum is {} characters)", password::MIN_LENGTH),
+        password::MIN_LENGTH..=password::MAX_LENGTH => return password::hash(password).await.map(Some),
+        _ => format!("is too long (maximum is {} characters)", password::MAX_LENGTH),
+    };
+    Err(Error::field("password", complaint))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn check_email(email: &str) -> Result<()> {
+    let parts = email.split_once('@');
+    let fits = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    if fits && !email.contains(char::is_whitespace) {
+        Ok(())
+    } else {
+        Err(Error::field("email", "is invalid"))
+    }
+}
 
-    #[test]
-    fn a_path_is_what_a_url_and_a_folder_can_hold() {
-        for good in ["root", "a", "a.b", "_x", "A-1"] {
-            assert!(is_path(good), "{good}");
+fn check_email_is_free(tx: &mut Tx<'_>, email: &str, but_for: Option<UserId>) -> Result<()> {
+    match users::find_by_email(tx, email)? {
+        Some(other) if Some(other.id) != but_for => {
+            Err(Error::Conflict("Email has already been taken".to_owned()))
         }
-        for bad in ["", "-a", ".a", "a.", "a.git", "a.atom", "a/b", "a b", "ä", "a\0"] {
-            assert!(!is_path(bad), "{bad}");
-        }
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! A request, read: who calls, with which parameters.
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
@@ -116,12 +116,17 @@ async fn read(parts: &mut Parts, body: Option<Body>) -> Result<Read> {
 
 async fn call(mut parts: Parts, ctx: &Ctx, body: Option<Body>) -> Result<Call> {
     let Read { params, credential, sudo } = read(&mut parts, body).await?;
-    let caller = token::caller(ctx, credential, &parts.method, parts.uri.path(), sudo).await?;
+    // A nested router sees its own part of the path only.
+    let path = match parts.extensions.get::<OriginalUri>() {
+        Some(uri) => uri.path().to_owned(),
+        None => parts.uri.path().to_owned(),
+    };
+    let caller = token::caller(ctx, credential, &parts.method, &path, sudo).await?;
     let (caller, job_caller) = match caller {
         job @ Caller::Job { .. } => (Caller::Anonymous, Some(job)),
         other => (other, None),
     };
-    let url = ctx.url(parts.uri.path());
+    let url = ctx.url(&path);
     Ok(Call { ctx: ctx.clone(), caller, job_caller, params, headers: parts.headers, url })
 }
 

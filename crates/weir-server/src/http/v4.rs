@@ -2,11 +2,12 @@
 
 pub mod artifacts;
 pub mod jobs;
+pub mod metadata;
 pub mod pipelines;
+pub mod tokens;
 pub mod users;
 
 use axum::Router;
-use axum::routing::get;
 
 use crate::ctx::Ctx;
 
@@ -16,7 +17,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(artifacts::routes())
         .merge(jobs::routes())
         .merge(pipelines::routes())
-        .route("/user", get(users::current))
-        .route("/users", get(users::list).post(users::create))
-        .route("/users/{id}", get(users::show).delete(users::delete))
+        .merge(metadata::routes())
+        .merge(tokens::routes())
+        .merge(users::routes())
 }

@@ -1,0 +1,27 @@
+//! The server's contract: the real router, in process, on SQLite and on PostgreSQL.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+/// Makes two tests of each case `async fn name(world: World)`: `on_sqlite::name` and `on_postgres::name`.
+macro_rules! on_each_database {
+    ($($case:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::harness::on(weir_store::Engine::Sqlite, super::$case).await;
+            })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::harness::on(weir_store::Engine::Postgres, super::$case).await;
+            })*
+        }
+    };
+}
+
+mod harness;
+mod metadata;
+mod tokens;
+mod users;
