@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use crate::error::{Conflict, Error, What};
 use crate::files::read_tree;
 use crate::limits::MAX_ACTIONS;
-use crate::names::{BranchName, ObjectId, RefName, RepoPath};
+use crate::names::{BranchName, ObjectId, RepoPath};
 use crate::objects::{Commit, EntryKind, Signature};
 use crate::reader::{ObjectKind, Reader};
 use crate::refs::{RefUpdate, read_commit};
-use crate::repositories::{Repository, unique};
+use crate::repositories::Repository;
 
 /// One change of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,23 +109,15 @@ impl Repository {
             }
             draft.apply(&mut reader, action).await?;
         }
-        // The commit waits under a name of its own until the branch is moved in one step.
-        let waiting = RefName::trusted(format!("refs/weir/commits/{}", unique()));
-        let stream = draft.to_stream(new, &waiting);
-        self.git("fast-import")
+        let output = self
+            .git("fast-import")
             .args(["--quiet", "--done", "--date-format=raw"])
-            .output_with_input(&stream)
+            .output_with_input(&draft.to_stream(new))
             .await?;
-        let id = self.read_ref(&waiting).await?;
-        let id = id.ok_or_else(|| Error::Unexpected("fast-import made no commit".to_owned()))?;
-        let updates = [
-            RefUpdate { old: old.unwrap_or_else(ObjectId::zero), new: id.clone(), name },
-            RefUpdate { old: id.clone(), new: ObjectId::zero(), name: waiting.clone() },
-        ];
-        if let Err(error) = self.update_refs(&updates).await {
-            self.delete_refs(&[waiting]).await?;
-            return Err(error);
-        }
+        // Nothing refers to the commit until the branch is moved in one step.
+        let id = ObjectId::new(String::from_utf8_lossy(&output).trim())?;
+        let old = old.unwrap_or_else(ObjectId::zero);
+        self.update_refs(&[RefUpdate { old, new: id.clone(), name }]).await?;
         read_commit(&mut reader, &id).await?.ok_or(Error::NotFound(What::Commit))
     }
 
@@ -211,6 +203,8 @@ struct Draft<'a> {
 
 const PLAIN: u32 = 0o100_644;
 const EXECUTABLE: u32 = 0o100_755;
+/// A commit needs a reference while fast-import makes it; it is never written.
+const SCRATCH: &str = "refs/weir/scratch";
 
 impl<'a> Draft<'a> {
     async fn apply(&mut self, reader: &mut Reader, action: &'a Action) -> Result<(), Error> {
@@ -315,8 +309,8 @@ impl<'a> Draft<'a> {
         Ok(true)
     }
 
-    /// The whole as `git fast-import` reads it.
-    fn to_stream(&self, new: &NewCommit, waiting: &RefName) -> Vec<u8> {
+    /// The whole as `git fast-import` reads it. It prints the commit's name and leaves no reference behind.
+    fn to_stream(&self, new: &NewCommit) -> Vec<u8> {
         let mut stream = Vec::new();
         for (index, content) in self.blobs.iter().enumerate() {
             stream.extend(format!("blob\nmark :{}\ndata {}\n", index + 1, content.len()).bytes());
@@ -324,7 +318,8 @@ impl<'a> Draft<'a> {
             stream.push(b'\n');
         }
         let message = new.message.replace('\0', "");
-        let mut commit = format!("commit {waiting}\n");
+        let mark = self.blobs.len() + 1;
+        let mut commit = format!("commit {SCRATCH}\nmark :{mark}\n");
         let _ = write!(commit, "author {}\ncommitter {}\n", new.author.to_git(), new.committer.to_git());
         let _ = write!(commit, "data {}\n{message}\n", message.len());
         if let Some(base) = &self.base {
@@ -343,7 +338,9 @@ impl<'a> Draft<'a> {
             }
         }
         stream.extend(commit.bytes());
-        stream.extend_from_slice(b"\ndone\n");
+        stream.extend(
+            format!("\nget-mark :{mark}\nreset {SCRATCH}\nfrom {}\n\ndone\n", ObjectId::zero()).bytes(),
+        );
         stream
     }
 }

@@ -1,4 +1,12 @@
 //! Repositories by the git program: reads, diffs, commits, and the two pack services.
+//!
+//! [`Repositories`] knows where they lie, a [`Repository`] does everything else: it reads references, history and
+//! files, makes commits, branches and tags, and answers the clients of smart HTTP. Who may do what is decided
+//! elsewhere; this crate knows neither users nor HTTP nor SQL.
+//!
+//! Names are types ([`RefName`], [`ObjectId`], [`RepoPath`] …), so that no text of a user can stand where `git`
+//! expects an option. Each process runs in a clean environment and in a group of its own that is killed when nobody
+//! waits for it any more. Single objects come from processes that stay; references are read from their files.
 
 mod commit_actions;
 mod commits;

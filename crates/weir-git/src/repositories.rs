@@ -25,11 +25,11 @@ pub struct Repository {
     pool: Arc<Pool>,
 }
 
-/// Makes names of temporary files and references unique within the process.
+/// Makes names of temporary folders unique within the process.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// A word that no other call, in this or a parallel process, gets.
-pub(crate) fn unique() -> String {
+fn unique() -> String {
     format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
 }
 

@@ -147,6 +147,7 @@ impl RunningPush {
         Applied: Future<Output = ()> + Send + 'static,
     {
         let mut report = ReportReader::new(self.head.side_band().is_some());
+        let reports = self.head.reports();
         let mut held = Vec::new();
         tokio::pin!(feed);
         let (mut fed, mut present) = (false, true);
@@ -179,7 +180,7 @@ impl RunningPush {
         if let Err(error) = self.process.wait().await.and_then(crate::process::Ended::success) {
             tracing::debug!(%error, "receive-pack failed");
         }
-        let updates = self.updates(report.updated()).await;
+        let updates = self.updates(report.updated().filter(|_| reports)).await;
         if !updates.is_empty() {
             applied(updates).await;
         }
@@ -190,10 +191,10 @@ impl RunningPush {
         }
     }
 
-    /// The commands that took effect: as reported, or by a look at the references if the client wants no report.
-    async fn updates(&mut self, reported: &HashSet<String>) -> Vec<RefUpdate> {
+    /// The commands that took effect: as reported, or by a look at the references if there is no report.
+    async fn updates(&mut self, reported: Option<&HashSet<String>>) -> Vec<RefUpdate> {
         let commands = std::mem::take(&mut self.head.commands);
-        if self.head.reports() {
+        if let Some(reported) = reported {
             return commands.into_iter().filter(|command| reported.contains(command.name.as_str())).collect();
         }
         let mut updates = Vec::new();

@@ -48,9 +48,9 @@ impl ReportReader {
         self.begun
     }
 
-    /// The references that were reported as changed.
-    pub(crate) fn updated(&self) -> &HashSet<String> {
-        &self.updated
+    /// The references that were reported as changed; `None` if the answer was no report.
+    pub(crate) fn updated(&self) -> Option<&HashSet<String>> {
+        (self.begun && !self.broken).then_some(&self.updated)
     }
 
     fn take_bands(&mut self) {
@@ -121,10 +121,19 @@ mod tests {
                 for piece in answer.chunks(step) {
                     reader.read(piece);
                 }
-                let mut updated: Vec<_> = reader.updated().iter().map(String::as_str).collect();
+                let mut updated: Vec<_> = reader.updated().unwrap().iter().map(String::as_str).collect();
                 updated.sort_unstable();
                 assert_eq!(updated, ["refs/heads/a", "refs/tags/c"]);
             }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_no_report_says_nothing() {
+        for side_band in [true, false] {
+            let mut reader = ReportReader::new(side_band);
+            reader.read(b"fatal: out of disk");
+            assert_eq!(reader.updated(), None);
         }
     }
 
@@ -134,6 +143,6 @@ mod tests {
         let mut piece = BytesMut::new();
         pkt_line::band(&mut piece, 2, b"ok refs/heads/a\n", 100);
         assert!(!reader.read(&piece));
-        assert!(reader.updated().is_empty());
+        assert_eq!(reader.updated(), None);
     }
 }

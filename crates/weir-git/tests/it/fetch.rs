@@ -3,7 +3,7 @@
 use weir_git::{ObjectId, Protocol, RefName, Service};
 
 use crate::server::Server;
-use crate::{Place, change, create, git, run, update};
+use crate::{Place, change, create, git, processes, run, until_gone, update};
 
 async fn with_history() -> (Place, Server, String) {
     let (place, _) = Place::with(&[("a.txt", "one\n"), ("dir/b.txt", "two\n")]).await;
@@ -136,23 +136,7 @@ async fn a_client_that_leaves_takes_the_processes_with_it() {
     let needle = format!("upload-pack\0--stateless-rpc\0{}", place.repository.path().display());
     assert_eq!(processes(&needle), 1);
     drop(answer);
-    for _ in 0..500 {
-        if processes(&needle) == 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("upload-pack is still there");
-}
-
-fn processes(needle: &str) -> usize {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    entries
-        .filter(|entry| {
-            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&command).contains(needle)
-        })
-        .count()
+    until_gone(&needle).await;
 }
 
 #[tokio::test]

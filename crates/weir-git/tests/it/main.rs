@@ -115,3 +115,25 @@ async fn git(folder: &Path, args: &[&str]) -> String {
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
+
+/// How many processes have this in their command line.
+fn processes(needle: &str) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter(|entry| {
+            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&command).contains(needle)
+        })
+        .count()
+}
+
+/// Waits until no process has this in its command line.
+async fn until_gone(needle: &str) {
+    for _ in 0..1000 {
+        if processes(needle) == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{needle:?} is still there");
+}

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use futures_util::{StreamExt, TryStreamExt};
 use weir_git::{Encoding, Error, ObjectId, TagName};
 
 use crate::server::Server;
-use crate::{Place, git, run};
+use crate::{Place, branch, git, processes, run, until_gone};
 
 async fn cloned(server: impl FnOnce(Server) -> Server) -> (Place, Server, PathBuf) {
     let (place, _) = Place::with(&[("a.txt", "one\n")]).await;
@@ -163,4 +164,65 @@ async fn an_endless_list_of_commands_is_refused() {
     let endless = futures_util::stream::repeat_with(move || Ok(bytes::Bytes::from(command.repeat(100))));
     let refused = place.repository.receive_pack(endless, Encoding::Identity).await;
     assert!(matches!(refused, Err(Error::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_after_its_pack_has_pushed() {
+    let (place, first) = Place::with(&[("a", "1")]).await;
+    place.repository.create_branch(&branch("gone"), "main").await.unwrap();
+    // A deletion needs no pack.
+    let command = format!("{} {} refs/heads/gone\0report-status delete-refs", first.id, ObjectId::zero());
+    let push = body(format!("{:04x}{command}0000", command.len() + 4));
+    let push = place.repository.receive_pack(push, Encoding::Identity).await.unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (go_on, may_go_on) = tokio::sync::oneshot::channel();
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    let answer = push.run(async move |applied| {
+        begun.send(()).unwrap();
+        may_go_on.await.unwrap();
+        done.send(applied).unwrap();
+    });
+    has_begun.await.unwrap();
+    drop(answer);
+    go_on.send(()).unwrap();
+    assert_eq!(is_done.await.unwrap()[0].name.as_str(), "refs/heads/gone");
+    assert_eq!(place.head("gone").await, None);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_its_pack_has_not() {
+    let (place, first) = Place::with(&[("a", "1")]).await;
+    let command = format!("{} {} refs/heads/main\0report-status", first.id, "1".repeat(40));
+    let head = format!("{:04x}{command}0000PACK", command.len() + 4);
+    let endless = body(head).chain(futures_util::stream::pending());
+    let push = place.repository.receive_pack(endless, Encoding::Identity).await.unwrap();
+    let answer = push.run(async |_| panic!("nothing was pushed")).unwrap();
+    let needle = format!("receive-pack\0--stateless-rpc\0{}", place.repository.path().display());
+    assert_eq!(processes(&needle), 1);
+    drop(answer);
+    until_gone(&needle).await;
+    assert_eq!(place.head("main").await, Some(first.id));
+}
+
+#[tokio::test]
+async fn success_is_told_only_after_it_was_written_down() {
+    use futures_util::FutureExt as _;
+    let (place, first) = Place::with(&[("a", "1")]).await;
+    place.repository.create_branch(&branch("gone"), "main").await.unwrap();
+    let command = format!("{} {} refs/heads/gone\0report-status delete-refs", first.id, ObjectId::zero());
+    let push = body(format!("{:04x}{command}0000", command.len() + 4));
+    let push = place.repository.receive_pack(push, Encoding::Identity).await.unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (go_on, may_go_on) = tokio::sync::oneshot::channel::<()>();
+    let mut answer = push
+        .run(async move |_| {
+            begun.send(()).unwrap();
+            may_go_on.await.unwrap();
+        })
+        .unwrap();
+    has_begun.await.unwrap();
+    assert!(answer.next().now_or_never().is_none(), "the client was told too early");
+    go_on.send(()).unwrap();
+    let told: Vec<_> = answer.try_collect().await.unwrap();
+    assert!(String::from_utf8(told.concat()).unwrap().contains("ok refs/heads/gone"));
 }

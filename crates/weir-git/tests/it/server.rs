@@ -67,6 +67,8 @@ impl Server {
             .route("/r.git/git-upload-pack", post(upload_pack))
             .route("/r.git/git-receive-pack", post(receive_pack))
             .with_state(self.clone());
+        // Answers come in small pieces, which must not wait for the client's acknowledgements.
+        let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         format!("http://{address}/r.git")
     }
