@@ -7,7 +7,7 @@ use weir_yaml::{Node, Span, Value};
 use crate::diagnostic::{Diagnostic, Severity, Sources};
 use crate::entry::Findings;
 use crate::include::{Loader, Stopped};
-use crate::keywords::root;
+use crate::keywords::{root, stages};
 use crate::{Context, Plan, extends, graph, matrix, reference, seed};
 
 /// A fact that the compiler needs.
@@ -51,7 +51,7 @@ pub enum Request {
 pub enum Answer {
     /// A file's text; none if it does not exist.
     File(Option<String>),
-    /// The file cannot be had, and why, in GitLab's words.
+    /// The file cannot be had, and why, in GitLab's words; for changed paths: `compare_to` is no ref.
     FileError(String),
     /// Paths; none if they are unknown, which counts as changed.
     Paths(Option<Vec<String>>),
@@ -72,6 +72,7 @@ pub struct Compilation {
     path: String,
     context: Context,
     facts: Facts,
+    lint_only: bool,
 }
 
 /// The answers so far and the questions that came up.
@@ -99,7 +100,13 @@ impl Compilation {
             let request = Request::LocalFile { path: path.to_owned() };
             facts.answers.insert(request, Answer::File(Some(text.to_owned())));
         }
-        Self { path: path.to_owned(), context, facts }
+        Self { path: path.to_owned(), context, facts, lint_only: false }
+    }
+
+    /// Begins to check a file as GitLab's linter does without a simulated pipeline: rules are not evaluated,
+    /// and there is no plan in the end.
+    pub fn lint(path: &str, text: Option<&str>, context: Context) -> Self {
+        Self { lint_only: true, ..Self::new(path, text, context) }
     }
 
     /// Goes on as far as the facts allow.
@@ -151,6 +158,7 @@ impl Compilation {
             findings.error("reference", Some(error.span), error.message);
             return Some(());
         }
+        stages::write_edges(&mut config);
         let root = Node::new(Span::default(), Value::Mapping(config));
         outcome.merged_yaml = Some(weir_yaml::write(&root));
         let config = root::parse(&root, findings);
@@ -166,6 +174,9 @@ impl Compilation {
         };
         if let Err(error) = graph::check(&config.stages, &config.jobs, &instances) {
             findings.error("graph", error.span, error.message);
+            return Some(());
+        }
+        if self.lint_only {
             return Some(());
         }
         match seed::plan(&config, &instances, &self.context, &mut self.facts, findings)? {
@@ -186,7 +197,7 @@ struct Outcome {
 /// The outcome of a compilation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compiled {
-    /// The pipeline, unless it is refused.
+    /// The pipeline, unless it is refused or was only to be checked.
     pub plan: Option<Plan>,
     /// Why there is no pipeline.
     pub refusal: Option<Refusal>,
@@ -240,5 +251,60 @@ impl Compiled {
             .iter()
             .filter(move |diagnostic| diagnostic.severity == severity)
             .map(|diagnostic| diagnostic.message.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_api::PipelineSource;
+
+    use super::*;
+
+    fn context() -> Context {
+        Context::new(PipelineSource::Push, "main", "group/project")
+    }
+
+    #[test]
+    fn requests_of_one_step_come_together_and_unanswered_ones_again() {
+        let text = "include: [a.yml, b.yml]\nrspec: {script: x}";
+        let mut compilation = Compilation::new(".gitlab-ci.yml", None, context());
+        let file = |path: &str| Request::LocalFile { path: path.to_owned() };
+        let Step::Need(requests) = compilation.step() else { panic!("the file is missing") };
+        assert_eq!(requests, [file(".gitlab-ci.yml")]);
+        compilation.supply(vec![Answer::File(Some(text.to_owned()))]);
+        let Step::Need(requests) = compilation.step() else { panic!("the includes are missing") };
+        assert_eq!(requests, [file("a.yml"), file("b.yml")]);
+        compilation.supply(vec![Answer::File(Some("a: {script: x}".to_owned()))]);
+        let Step::Need(requests) = compilation.step() else { panic!("one include is missing") };
+        assert_eq!(requests, [file("b.yml")]);
+        compilation.supply(vec![Answer::FileError("No.".to_owned())]);
+        let Step::Done(compiled) = compilation.step() else { panic!("all is there") };
+        assert_eq!(compiled.errors().collect::<Vec<_>>(), ["No."]);
+        assert_eq!(compiled.refusal, Some(Refusal::ConfigError));
+    }
+
+    #[test]
+    fn missing_and_empty_files_are_named() {
+        for (answer, message) in [
+            (Answer::File(None), "Missing CI config file"),
+            (Answer::File(Some(" \n".to_owned())), "Please provide content of .gitlab-ci.yml"),
+            (Answer::File(Some("[a]".to_owned())), "Invalid configuration format"),
+            (Answer::File(Some("# nothing".to_owned())), "Invalid configuration format"),
+        ] {
+            let mut compilation = Compilation::new(".gitlab-ci.yml", None, context());
+            assert!(matches!(compilation.step(), Step::Need(_)));
+            compilation.supply(vec![answer]);
+            let Step::Done(compiled) = compilation.step() else { panic!("all is there") };
+            assert_eq!(compiled.errors().collect::<Vec<_>>(), [message]);
+        }
+    }
+
+    #[test]
+    fn the_linter_does_not_evaluate_rules() {
+        let text = "a: {script: x, rules: [{changes: [y]}]}\nb: {script: x, needs: [c]}\nc: {script: x, rules: [{if: $N}]}";
+        let mut compilation = Compilation::lint(".gitlab-ci.yml", Some(text), context());
+        let Step::Done(compiled) = compilation.step() else { panic!("no facts are needed") };
+        assert_eq!(compiled.errors().count(), 0);
+        assert!(compiled.plan.is_none() && compiled.refusal.is_none() && compiled.merged_yaml.is_some());
     }
 }

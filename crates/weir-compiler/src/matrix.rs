@@ -214,6 +214,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pipeline_has_a_limited_number_of_jobs() {
+        let text = (0..=crate::limits::JOBS / crate::limits::PARALLEL)
+            .fold(String::new(), |text, n| format!("{text}j{n}: {{script: x, parallel: 200}}\n"));
+        assert_eq!(errors_of(&text), ["The pipeline has more than 10000 jobs"]);
+    }
+
+    #[test]
     fn dependencies_mean_all_instances() {
         let plan = compile("a: {stage: build, script: x, parallel: 2}\nb: {script: x, dependencies: [a]}");
         let expected = crate::plan::Dependencies::Only(vec!["a 1/2".to_owned(), "a 2/2".to_owned()]);

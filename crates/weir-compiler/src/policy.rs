@@ -58,7 +58,11 @@ impl Part {
                 expressions.iter().any(|expression| expression.eval(&lookup).is_truthful())
             }),
             Self::Changes => match &policy.changes {
-                Some(paths) => Some(rules.changes(&Changes { paths: paths.clone(), compare_to: None })?),
+                // Without `compare_to` no ref can be wrong.
+                Some(paths) => {
+                    let changes = Changes { paths: paths.clone(), compare_to: None };
+                    Some(rules.changes(&changes).unwrap_or(Some(true))?)
+                }
                 None => None,
             },
         };

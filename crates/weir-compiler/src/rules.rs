@@ -47,7 +47,7 @@ impl Rules<'_> {
             return Ok(Some(false));
         }
         let changes = match &rule.changes {
-            Some(changes) => self.changes(changes),
+            Some(changes) => self.changes(changes)?,
             None => Some(true),
         };
         if changes == Some(false) {
@@ -61,17 +61,22 @@ impl Rules<'_> {
     }
 
     /// `changes`, also of `only` and `except`.
-    pub(crate) fn changes(&mut self, changes: &Changes) -> Option<bool> {
+    pub(crate) fn changes(&mut self, changes: &Changes) -> Result<Option<bool>, String> {
         let expanded = Expanded::new(self.variables, References::Keep);
         let compare_to = changes.compare_to.as_deref().map(|text| expanded.expand(text));
-        let Answer::Paths(Some(paths)) = self.facts.get(&Request::ChangedPaths { compare_to })? else {
-            return Some(true);
+        let paths = match self.facts.get(&Request::ChangedPaths { compare_to }) {
+            None => return Ok(None),
+            Some(Answer::FileError(_)) => {
+                return Err("rules:changes:compare_to is not a valid ref".to_owned());
+            }
+            Some(Answer::Paths(Some(paths))) => paths,
+            Some(_) => return Ok(Some(true)),
         };
         if paths.len().saturating_mul(changes.paths.len()) > GLOB_COMPARISONS {
-            return Some(true);
+            return Ok(Some(true));
         }
         let globs: Vec<Glob> = changes.paths.iter().map(|glob| Glob::new(&expanded.expand(glob))).collect();
-        Some(paths.iter().any(|path| globs.iter().any(|glob| glob.matches(path))))
+        Ok(Some(paths.iter().any(|path| globs.iter().any(|glob| glob.matches(path)))))
     }
 
     fn exists(&mut self, exists: &Exists) -> Result<Option<bool>, String> {
@@ -196,6 +201,16 @@ mod tests {
             );
             let found = job_names(&compile_with(&text, &facts)).contains(&"rspec".to_owned());
             assert_eq!(found, runs, "{rule}");
+        }
+    }
+
+    #[test]
+    fn too_many_comparisons_count_as_a_match() {
+        let many = vec!["a/b"; crate::limits::GLOB_COMPARISONS + 1];
+        let facts = Facts { changed: Some(many.clone()), paths: Some(many), ..Facts::default() };
+        for rule in ["changes: [x]", "exists: [x/*]"] {
+            let text = format!("rspec: {{script: x, rules: [{{{rule}}}]}}");
+            assert_eq!(job_names(&compile_with(&text, &facts)), ["rspec"], "{rule}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! `artifacts`. Source: `entry/{artifacts,reports}.rb`.
 
 use crate::duration;
-use crate::entry::{Entry, Findings, is_blank};
+use crate::entry::{Entry, Findings, is_blank, strings_of};
 use crate::limits::EXPOSE_AS_CHARS;
 use crate::plan::{ArtifactAccess, Artifacts, ArtifactsWhen};
 
@@ -105,12 +105,10 @@ fn access(entry: &Entry<'_>, findings: &mut Findings) -> ArtifactAccess {
 
 fn expose_as(entry: &Entry<'_>, findings: &mut Findings) -> Option<String> {
     entry.value("expose_as")?;
-    if entry.get("paths").is_none_or(is_blank) {
+    let paths = entry.get("paths");
+    if paths.is_none_or(is_blank) {
         findings.invalid(entry, "paths", "can't be blank");
-    } else if entry
-        .strings(&mut Findings::default(), "paths")
-        .is_some_and(|all| all.iter().any(|p| p.contains('*')))
-    {
+    } else if paths.and_then(strings_of).is_some_and(|all| all.iter().any(|path| path.contains('*'))) {
         findings.invalid(entry, "paths", "can't contain '*' when used with 'expose_as'");
     }
     let name = entry.string(findings, "expose_as")?;

@@ -62,7 +62,7 @@ const SHARED_KEYS: [&str; 14] = [
     "interruptible",
     "parallel",
 ];
-const JOB_KEYS: [&str; 22] = [
+const JOB_KEYS: [&str; 21] = [
     "tags",
     "script",
     "image",
@@ -84,7 +84,6 @@ const JOB_KEYS: [&str; 22] = [
     "manual_confirmation",
     "run",
     "inputs",
-    "identity",
 ];
 
 /// What GitLab takes a visible entry for.
@@ -152,6 +151,12 @@ pub(crate) fn parse(
             job.inheritable.inherit(around.defaults, &job.inherit.default);
             if let Some(child) = entry.child("release") {
                 release::check(&child, findings);
+            }
+            for key in ["release", "id_tokens", "inputs"] {
+                if let Some(child) = entry.child(key) {
+                    let message = format!("`{key}` is checked but has no effect in this version");
+                    findings.add(crate::Severity::Remark, "no-effect", Some(child.key), message);
+                }
             }
         }
         Kind::Bridge => {
@@ -327,6 +332,9 @@ fn composed(job: &Job, entry: &Entry<'_>, findings: &mut Findings, kind: Kind) {
             }
             if bridges > 1 {
                 findings.invalid(entry, "config", "should contain at most one bridge need");
+            } else if bridges == 1 && !entry.has("trigger") {
+                let message = format!("{} config mirrors a pipeline, which is not supported", entry.location);
+                findings.error("unsupported", Some(entry.key), message);
             }
         }
     }

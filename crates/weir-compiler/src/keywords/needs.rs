@@ -202,6 +202,11 @@ mod tests {
             ("[{job: a, optional: x}]", ":need optional should be a boolean value"),
             ("[{job: a, parallel: 3}]", ":need:parallel config cannot use \"parallel: <number>\"."),
             ("[{pipeline: g/p}]", " config uses invalid types: bridge"),
+            (
+                "[{pipeline: p, job: a}, {pipeline: p, job: b}, {pipeline: p, job: c}, {pipeline: p, job: d}, \
+                 {pipeline: p, job: e}, {pipeline: p, job: f}]",
+                " config must be less than or equal to 5",
+            ),
         ] {
             assert_eq!(errors(&format!("script: x\nneeds: {needs}")), [format!("{at}{expected}")], "{needs}");
         }

@@ -1,5 +1,7 @@
 //! `stages` and `stage`. Source: `entry/{stage,stages}.rb` and `edge_stages_injector.rb`.
 
+use weir_yaml::{Mapping, Node, Value};
+
 use crate::entry::{Entry, Findings};
 use crate::keywords::script::flatten;
 use crate::limits::LIST_LEVELS;
@@ -26,6 +28,18 @@ pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings) -> Vec<String> {
         findings.invalid(entry, "config", &text);
     }
     if stages.is_empty() { stages } else { with_edges(stages) }
+}
+
+/// Writes `.pre` and `.post` into a list of stages, as GitLab does before it shows the merged file.
+pub(crate) fn write_edges(config: &mut Mapping) {
+    let Some(Node { value: Value::Sequence(items), span }) = config.get_mut("stages") else { return };
+    if items.is_empty() {
+        return;
+    }
+    let edge = |name: &str| Node::new(*span, Value::String(name.to_owned()));
+    items.retain(|item| !matches!(item.as_str(), Some(PRE | POST)));
+    items.insert(0, edge(PRE));
+    items.push(edge(POST));
 }
 
 fn with_edges(stages: impl IntoIterator<Item = String>) -> Vec<String> {
