@@ -203,7 +203,7 @@ impl Transfer<'_> {
 /// The name of an uploaded file. Source: `artifactFilename` of gitlab-runner.
 fn filename(name: &str, format: ArtifactFormat) -> String {
     let base = PathBuf::from(name).file_name().map(|name| name.to_string_lossy().into_owned());
-    let base = base.filter(|base| base != ".").unwrap_or_else(|| "default".to_owned());
+    let base = base.filter(|base| base != ".").unwrap_or_else(|| "artifacts".to_owned());
     match format {
         ArtifactFormat::Zip => format!("{base}.zip"),
         ArtifactFormat::Gzip => format!("{base}.gz"),
@@ -228,12 +228,12 @@ mod tests {
     #[test]
     fn a_file_is_named_after_its_format() {
         for (name, format, filename_is) in [
-            ("", ArtifactFormat::Zip, "default.zip"),
+            ("", ArtifactFormat::Zip, "artifacts.zip"),
             ("my", ArtifactFormat::Zip, "my.zip"),
             ("a/b", ArtifactFormat::Zip, "b.zip"),
             ("junit.xml", ArtifactFormat::Gzip, "junit.xml.gz"),
             (".env", ArtifactFormat::Raw, ".env"),
-            ("..", ArtifactFormat::Zip, "default.zip"),
+            ("..", ArtifactFormat::Zip, "artifacts.zip"),
         ] {
             assert_eq!(filename(name, format), filename_is);
         }

@@ -3,8 +3,8 @@
 use weir_api::id::{JobId, PipelineId, ProjectId};
 use weir_api::{FailureReason, JobStatus, Timestamp};
 use weir_engine::{Changes, Effect, Event, JobIndex, Outcome, PipelineState, Refused};
-use weir_store::Tx;
 use weir_store::pipelines::{self, Transition};
+use weir_store::{Tx, artifacts, projects};
 
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -55,10 +55,27 @@ pub fn transition(
     refused: impl FnOnce(Refused) -> Error,
 ) -> Result<Transition> {
     let now = ctx.now();
-    pipelines::transition(tx, &ctx.pipelines, pipeline, now, |state, _| {
+    let done = pipelines::transition(tx, &ctx.pipelines, pipeline, now, |state, _| {
         apply(state, event, now).map_err(refused)
     })?
-    .ok_or(Error::RecordNotFound)
+    .ok_or(Error::RecordNotFound)?;
+    follow(tx, pipeline, &done)?;
+    Ok(done)
+}
+
+/// What a transition entails in the same transaction: the artifacts of the newest successful pipeline of a ref stay
+/// although they expire, if the project wants that.
+pub fn follow(tx: &mut Tx<'_>, pipeline: PipelineId, done: &Transition) -> Result<()> {
+    let passed = |effect: &Effect| matches!(effect, Effect::PipelineStatus { to: JobStatus::Success, .. });
+    if !done.changes.effects.iter().any(passed) {
+        return Ok(());
+    }
+    let Some(row) = pipelines::find(tx, pipeline)? else { return Ok(()) };
+    let Some(project) = projects::find(tx, row.project_id)? else { return Ok(()) };
+    if project.settings.keep_latest_artifact {
+        artifacts::lock_latest(tx, project.id, &row.ref_name, row.tag, pipeline)?;
+    }
+    Ok(())
 }
 
 /// Tells whoever waits what a committed transition changed.

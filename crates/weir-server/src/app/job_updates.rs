@@ -77,6 +77,9 @@ pub async fn update(ctx: &Ctx, id: JobId, token: &Secret, update: JobUpdate) -> 
             if let Some(status) = refused {
                 return Ok((Updated::NotProcessing { status }, None));
             }
+            if let Some(done) = &done {
+                changes::follow(tx, job.pipeline_id, done)?;
+            }
             let job = jobs::find(tx, id)?.ok_or(Error::Forbidden(None))?;
             Ok((Updated::Accepted { status: job.status }, done.map(|done| (job, done))))
         })
