@@ -18,6 +18,7 @@ mod objects;
 mod pack;
 mod process;
 mod reader;
+mod ref_files;
 mod refs;
 mod repositories;
 

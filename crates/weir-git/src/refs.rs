@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::path::Path;
 
 use crate::error::{Conflict, Error, What};
-use crate::limits::{MAX_METADATA_BYTES, MAX_REFS, MAX_SYMBOLIC_DEPTH};
+use crate::limits::{MAX_METADATA_BYTES, MAX_REFS};
 use crate::names::{BranchName, ObjectId, RefName, TagName};
 use crate::objects::{Annotation, Commit, Signature};
 use crate::reader::{ObjectKind, Reader};
+use crate::ref_files::{has_branches, read_ref};
 use crate::repositories::{Repository, blocking};
 
 /// What a revision turned out to be.
@@ -132,9 +132,8 @@ impl Repository {
         if !self.exists().await {
             return Err(Error::NoRepository);
         }
-        let output =
-            self.git("for-each-ref").args(["--count=1", "--format=x", "refs/heads/"]).output().await?;
-        Ok(output.is_empty())
+        let path = self.path().to_owned();
+        blocking(move || Ok(!has_branches(&path)?)).await
     }
 
     /// What a reference holds: a commit or, for an annotated tag, the tag object.
@@ -426,43 +425,6 @@ impl Repository {
         self.update_refs(&[RefUpdate { old: old.clone(), new: ObjectId::zero(), name }]).await?;
         Ok(old)
     }
-}
-
-/// Reads a reference as Git's `files` storage keeps it: a small file, else a line of `packed-refs`.
-fn read_ref(repository: &Path, mut name: String) -> Result<Option<ObjectId>, Error> {
-    for _ in 0..MAX_SYMBOLIC_DEPTH {
-        match std::fs::read_to_string(repository.join(&name)) {
-            Ok(text) => match text.strip_prefix("ref: ") {
-                Some(next) => name = RefName::new(next.trim_end())?.into(),
-                None => return Ok(Some(ObjectId::new(text.trim_end())?)),
-            },
-            Err(error) if is_absent(&error) => return read_packed_ref(repository, &name),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(None)
-}
-
-fn is_absent(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
-    )
-}
-
-fn read_packed_ref(repository: &Path, name: &str) -> Result<Option<ObjectId>, Error> {
-    let packed = match std::fs::read(repository.join("packed-refs")) {
-        Ok(packed) => packed,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    for line in packed.split(|byte| *byte == b'\n') {
-        let Some(rest) = line.strip_suffix(name.as_bytes()) else { continue };
-        if let Some(id) = rest.strip_suffix(b" ") {
-            return Ok(Some(ObjectId::new(String::from_utf8_lossy(id))?));
-        }
-    }
-    Ok(None)
 }
 
 /// Whether a name fits a search as GitLab's finder reads it.

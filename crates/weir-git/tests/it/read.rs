@@ -90,6 +90,11 @@ async fn packed_references_are_found_too() {
         assert_eq!(repository.resolve(name).await.unwrap().unwrap().commit, first.id, "{name}");
     }
     assert_eq!(repository.resolve("ain").await.unwrap(), None);
+    assert!(!repository.is_empty().await.unwrap());
+    for name in ["main", "x/main"] {
+        repository.delete_branch(&branch(name)).await.unwrap();
+    }
+    assert!(repository.is_empty().await.unwrap());
 }
 
 #[tokio::test]
