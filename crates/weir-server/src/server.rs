@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -145,7 +146,13 @@ impl Server {
             ctx.bus.wake(Wake::Queue);
         };
         let router = router::router(self.ctx.clone());
-        axum::serve(self.listener, router).with_graceful_shutdown(drain).await?;
+        // Small answers must not wait for the client's acknowledgement of the ones before.
+        let listener = self.listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection stays with Nagle's algorithm");
+            }
+        });
+        axum::serve(listener, router).with_graceful_shutdown(drain).await?;
         tasks.wait().await;
         Ok(())
     }
