@@ -23,7 +23,11 @@ pub enum Wake {
     Job(JobId),
     /// A pipeline's status changed.
     Pipeline(ProjectId, PipelineId),
-    /// A background task has work.
+    /// A job ended: its trace can be archived.
+    TraceEnded,
+    /// A job is delayed: its time must not be missed.
+    Delayed,
+    /// Something was given up that the background deletes.
     Background,
 }
 
@@ -71,18 +75,20 @@ pub struct Listener {
 impl Listener {
     /// Waits until something wanted may have changed, or [`LOOK_AGAIN`] has passed.
     pub async fn wait_for(&mut self, wanted: impl Fn(Wake) -> bool) {
-        let woken = async {
-            loop {
-                match self.receiver.recv().await {
-                    Ok(wake) if wanted(wake) => return,
-                    Ok(_) => {}
-                    // Fallen behind: something wanted may be among the lost ones.
-                    Err(broadcast::error::RecvError::Lagged(_)) => return,
-                    Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-                }
+        let _ = tokio::time::timeout(LOOK_AGAIN, self.wake(wanted)).await;
+    }
+
+    /// Waits until something wanted may have changed. The caller has a clock of its own.
+    pub async fn wake(&mut self, wanted: impl Fn(Wake) -> bool) {
+        loop {
+            match self.receiver.recv().await {
+                Ok(wake) if wanted(wake) => return,
+                Ok(_) => {}
+                // Fallen behind: something wanted may be among the lost ones.
+                Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }
-        };
-        let _ = tokio::time::timeout(LOOK_AGAIN, woken).await;
+        }
     }
 }
 

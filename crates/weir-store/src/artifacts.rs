@@ -203,6 +203,12 @@ pub fn lock_latest(
     Ok(())
 }
 
+/// Whether [`delete_expired`] would delete anything.
+pub fn any_expired(tx: &mut Tx<'_>, now: Timestamp) -> Result<bool> {
+    let sql = "SELECT id FROM artifacts WHERE expire_at < $1 AND NOT locked LIMIT 1";
+    Ok(tx.query_opt(sql, params![now])?.is_some())
+}
+
 /// Deletes files that expired before `now` and are not locked; their objects are left to [`object_deletions`].
 /// How many they were: as long as they are `limit`, there may be more.
 pub fn delete_expired(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<u64> {

@@ -88,11 +88,13 @@ pub fn announce(ctx: &Ctx, project: ProjectId, pipeline: PipelineId, transition:
                 }
                 if matches!(to, JobStatus::Success | JobStatus::Failed | JobStatus::Canceled) {
                     ctx.metrics.jobs_finished.get_or_create(&(*to).into()).inc();
+                    ctx.bus.wake(Wake::TraceEnded);
                 }
             }
             Effect::PipelineStatus { .. } => ctx.bus.wake(Wake::Pipeline(project, pipeline)),
             Effect::Enqueue(_) | Effect::Dequeue(_) => {}
-            Effect::Schedule(..) | Effect::EraseData(_) => ctx.bus.wake(Wake::Background),
+            Effect::Schedule(..) => ctx.bus.wake(Wake::Delayed),
+            Effect::EraseData(_) => ctx.bus.wake(Wake::Background),
             Effect::TriggerDownstream(_) => {}
         }
     }

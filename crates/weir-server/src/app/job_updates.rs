@@ -86,9 +86,6 @@ pub async fn update(ctx: &Ctx, id: JobId, token: &Secret, update: JobUpdate) -> 
         .await?;
     if let Some((job, done)) = done {
         changes::announce(ctx, job.project_id, job.pipeline_id, &done);
-        if event.is_some() {
-            ctx.bus.wake(crate::bus::Wake::Background);
-        }
     }
     Ok(updated)
 }

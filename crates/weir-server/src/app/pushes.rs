@@ -21,8 +21,11 @@ const LEASE: i64 = 300;
 const MAX_ATTEMPTS: u32 = 10;
 /// Pushes that the background handles at once.
 const BATCH: i64 = 50;
-/// Branches and tags of one push that get pipelines. Source: `app/services/git/process_ref_changes_service.rb`.
+/// More branches, or more tags, than this in one push get no pipelines.
+/// Source: `app/services/git/process_ref_changes_service.rb`.
 const MAX_PIPELINES: usize = 4;
+/// The option that marks a push whose pipeline is not wanted, among the options of the record.
+const NO_PIPELINE: &str = "ci.no_pipeline";
 
 /// Records ref updates that are about to happen. Deletions and other refs than branches and tags need no record.
 pub async fn record(
@@ -32,20 +35,31 @@ pub async fn record(
     updates: &[RefUpdate],
     options: &[String],
 ) -> Result<Vec<PushId>> {
-    let new: Vec<NewPush> = updates
-        .iter()
-        .filter(|update| !update.new.is_zero())
-        .filter(|update| update.name.branch().is_some() || update.name.tag().is_some())
-        .take(MAX_PIPELINES)
-        .map(|update| NewPush {
-            project_id: access.project.id,
-            user_id: user,
-            ref_name: update.name.to_string(),
-            before_sha: update.old.to_string(),
-            after_sha: update.new.to_string(),
-            options: options.to_vec(),
-        })
-        .collect();
+    let moved = |update: &&RefUpdate| !update.new.is_zero();
+    let branches: Vec<_> = updates.iter().filter(moved).filter(|it| it.name.branch().is_some()).collect();
+    let tags: Vec<_> = updates.iter().filter(moved).filter(|it| it.name.tag().is_some()).collect();
+    let mut new = Vec::new();
+    for group in [branches, tags] {
+        let wanted = group.len() <= MAX_PIPELINES;
+        // Without pipelines one branch is still of interest: an empty project takes it as its default.
+        let first = group.iter().position(|it| is_usual_default(&it.name)).unwrap_or(0);
+        for (index, update) in group.iter().enumerate().filter(|(index, _)| wanted || *index == first) {
+            let mut options = options.to_vec();
+            if !wanted {
+                options.push(NO_PIPELINE.to_owned());
+            }
+            let push = NewPush {
+                project_id: access.project.id,
+                user_id: user,
+                ref_name: update.name.to_string(),
+                before_sha: update.old.to_string(),
+                after_sha: update.new.to_string(),
+                options,
+            };
+            // The usual default comes first, so that an empty project takes it.
+            if index == first { new.insert(0, push) } else { new.push(push) }
+        }
+    }
     if new.is_empty() {
         return Ok(Vec::new());
     }
@@ -60,14 +74,19 @@ pub async fn record(
         .await?)
 }
 
-/// After Git has moved refs: the pipelines of the recorded pushes, and what an empty project learns from its
-/// first branch.
-pub async fn finish(ctx: &Ctx, recorded: &[PushId]) -> Result<()> {
+/// After Git has moved refs, `applied` of them: the pipelines of the recorded pushes, and what an empty project
+/// learns from its first branch.
+pub async fn finish(ctx: &Ctx, recorded: &[PushId], applied: &[RefUpdate]) -> Result<()> {
     for id in recorded {
         let id = *id;
-        let push = ctx.db.read(move |tx| pushes::find(tx, id)).await?;
-        if let Some(push) = push {
+        let Some(push) = ctx.db.read(move |tx| pushes::find(tx, id)).await? else { continue };
+        let took_effect = |update: &RefUpdate| {
+            update.name.as_str() == push.ref_name && update.new.as_str() == push.after_sha
+        };
+        if applied.iter().any(took_effect) {
             process(ctx, &push).await?;
+        } else {
+            done(ctx, id).await?;
         }
     }
     Ok(())
@@ -78,7 +97,7 @@ pub async fn sweep(ctx: &Ctx) -> Result<()> {
     let now = ctx.now();
     let due = ctx.db.write(move |tx| pushes::take_due(tx, now, now.plus_secs(LEASE), BATCH)).await?;
     for push in due {
-        if let Err(error) = process(ctx, &push).await {
+        if let Err(error) = make_up(ctx, &push).await {
             tracing::warn!(%error, push = push.id.0, "a push is still without its pipeline");
             if push.attempts >= MAX_ATTEMPTS {
                 done(ctx, push.id).await?;
@@ -96,7 +115,7 @@ pub async fn recover(ctx: &Ctx) -> Result<()> {
         .write(move |tx| pushes::take_due(tx, now.plus_secs(LEASE), now.plus_secs(LEASE), i64::MAX))
         .await?;
     for push in all {
-        if let Err(error) = process(ctx, &push).await {
+        if let Err(error) = make_up(ctx, &push).await {
             tracing::warn!(%error, push = push.id.0, "a push is still without its pipeline");
         }
     }
@@ -108,7 +127,25 @@ async fn done(ctx: &Ctx, id: PushId) -> Result<()> {
     Ok(())
 }
 
-/// Makes the pipeline of a push, if its ref has moved.
+/// Finishes a push of which nobody knows what became.
+async fn make_up(ctx: &Ctx, push: &Push) -> Result<()> {
+    let repository = ctx.repositories.repository(push.project_id.0);
+    let (Ok(name), Ok(commit)) = (RefName::new(&push.ref_name), ObjectId::new(&push.after_sha)) else {
+        return done(ctx, push.id).await;
+    };
+    match repository.read_ref(&name).await {
+        Ok(Some(now)) if now == commit => process(ctx, push).await,
+        // A later push may have moved on from it.
+        Ok(Some(now)) if repository.is_ancestor(&commit, &now).await.unwrap_or(false) => {
+            process(ctx, push).await
+        }
+        // Git refused it.
+        Ok(_) => done(ctx, push.id).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the pipeline of a push that took effect.
 async fn process(ctx: &Ctx, push: &Push) -> Result<()> {
     let (project, user, now) = (push.project_id, push.user_id, ctx.now());
     let found = ctx
@@ -125,13 +162,12 @@ async fn process(ctx: &Ctx, push: &Push) -> Result<()> {
     let (Ok(name), Ok(commit)) = (RefName::new(&push.ref_name), ObjectId::new(&push.after_sha)) else {
         return done(ctx, push.id).await;
     };
-    if repository.read_ref(&name).await?.as_ref() != Some(&commit) {
-        // Git refused it, or a later push has moved on.
+    adopt_default_branch(ctx, access.project.id, &name).await?;
+    if push.options.iter().any(|option| option == NO_PIPELINE) {
         return done(ctx, push.id).await;
     }
-    adopt_default_branch(ctx, access.project.id, &name).await?;
     // A tag may name a tag object; the pipeline runs for its commit.
-    let Some(resolved) = repository.resolve_ref(&push.ref_name).await? else {
+    let Some(resolved) = repository.resolve(commit.as_str()).await? else {
         return done(ctx, push.id).await;
     };
     let start = Start {
@@ -139,7 +175,7 @@ async fn process(ctx: &Ctx, push: &Push) -> Result<()> {
         origin: Origin::Pushed {
             push: Some(push.id),
             before: Some(push.before_sha.clone()),
-            skip: push.options.iter().any(|option| option == "ci.skip" || option == "ci.no_pipeline"),
+            skip: push.options.iter().any(|option| option == "ci.skip"),
         },
         name,
         commit: resolved.commit,
@@ -174,6 +210,11 @@ fn variable(option: &str) -> Option<NewVariable> {
 async fn adopt_default_branch(ctx: &Ctx, project: ProjectId, name: &RefName) -> Result<()> {
     let Some(branch) = name.branch() else { return Ok(()) };
     instance::adopt_default_branch(ctx, project, branch).await
+}
+
+/// The names that default branches usually have.
+fn is_usual_default(name: &RefName) -> bool {
+    matches!(name.as_str(), "refs/heads/main" | "refs/heads/master")
 }
 
 #[cfg(test)]
