@@ -89,7 +89,7 @@ pub(crate) struct ServeArgs {
     /// [default: objects in the data folder]
     #[arg(long, value_name = "PLACE", env = "WEIR_OBJECTS", hide_env_values = true)]
     pub(crate) objects: Option<String>,
-    /// Run jobs in this process, too, in a shell, as the user that it runs as [default]
+    /// Run jobs in this process, too, in a shell, as the user that it runs as (the default)
     #[arg(long, value_name = "BOOL", env = "WEIR_RUNNER", overrides_with = "no_runner")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = BoolishValueParser::new())]
