@@ -1,6 +1,7 @@
 //! Work that no request waits for. Each task is an idempotent reconciler over rows with a due time: it looks,
 //! does what is due, and sleeps until something is due or somebody wakes it. A restart loses nothing.
 
+pub mod deleted_projects;
 mod objects;
 mod traces;
 
@@ -58,6 +59,13 @@ pub fn start(ctx: &Ctx, shutdown: &CancellationToken) -> Tasks {
     tracker.spawn(every(ctx.clone(), shutdown.clone(), "objects", Some(Wake::Background), async |ctx| {
         objects::sweep(ctx).await.map(|()| None)
     }));
+    tracker.spawn(every(
+        ctx.clone(),
+        shutdown.clone(),
+        "deleted projects",
+        Some(Wake::Background),
+        async |ctx| deleted_projects::sweep(ctx).await.map(|()| None),
+    ));
     Tasks(tracker)
 }
 

@@ -204,6 +204,17 @@ pub fn direct_and_group_level(
     Ok((row.get(0)?, row.get(1)?))
 }
 
+/// The levels that a user has in one project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// The project.
+    pub project_id: ProjectId,
+    /// As a member of the project itself.
+    pub direct: Option<AccessLevel>,
+    /// As a member of its groups.
+    pub group: Option<AccessLevel>,
+}
+
 /// The levels that a user has in projects, by the project's own members and by its groups; projects where there is
 /// none are left out.
 pub fn levels(
@@ -211,7 +222,7 @@ pub fn levels(
     project_ids: &[ProjectId],
     user_id: UserId,
     now: Timestamp,
-) -> Result<Vec<(ProjectId, Option<AccessLevel>, Option<AccessLevel>)>> {
+) -> Result<Vec<Levels>> {
     let (user, today) = (user_id.0, now.date());
     let rows = bulk::each_of(tx, project_ids, |ids| {
         format!(
@@ -224,7 +235,9 @@ pub fn levels(
              WHERE p.id IN ({ids}) GROUP BY p.id"
         )
     })?;
-    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).collect()
+    rows.iter()
+        .map(|row| Ok(Levels { project_id: row.get(0)?, direct: row.get(1)?, group: row.get(2)? }))
+        .collect()
 }
 
 /// The highest membership of a user in the groups above, with the name of its group.

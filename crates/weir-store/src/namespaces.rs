@@ -48,6 +48,8 @@ pub struct Filter {
     pub search: Option<String>,
     /// Only those right below this one.
     pub parent_id: Option<NamespaceId>,
+    /// Only those anywhere below this one.
+    pub below: Option<NamespaceId>,
     /// Only those without a parent.
     pub top_level_only: bool,
     /// Only those that this user sees: its own, and groups of which it is a member, above or below those, or that
@@ -57,6 +59,8 @@ pub struct Filter {
     pub public_only: bool,
     /// Only those that this user owns, directly or through a group above.
     pub owned_by: Option<UserId>,
+    /// Only this user's own, and groups of which it is a member, directly or through a group above.
+    pub part_of: Option<UserId>,
     /// Only groups where this user has at least this level, directly or through a group above.
     pub member: Option<(UserId, AccessLevel)>,
     /// Only those with this visibility.
@@ -165,6 +169,16 @@ fn conditions<'v>(filter: &'v Filter, pattern: Option<&'v String>) -> Conditions
              SELECT 1 FROM members m JOIN namespace_ancestors a ON a.ancestor_id = m.group_id
              WHERE m.user_id = $? AND a.namespace_id = n.id AND m.access_level >= 50))",
         filter.owned_by.as_ref(),
+    );
+    c.maybe(
+        "n.id IN (SELECT a.namespace_id FROM namespace_ancestors a WHERE a.ancestor_id = $? AND a.distance > 0)",
+        filter.below.as_ref(),
+    );
+    c.maybe(
+        "(n.owner_id = $? OR EXISTS (
+             SELECT 1 FROM members m JOIN namespace_ancestors a ON a.ancestor_id = m.group_id
+             WHERE m.user_id = $? AND a.namespace_id = n.id))",
+        filter.part_of.as_ref(),
     );
     if let Some((user, level)) = &filter.member {
         let level = level.number();

@@ -2,18 +2,15 @@
 
 use weir_api::id::UserId;
 use weir_api::{Secret, UserState};
-use weir_store::projects::Filter as ProjectFilter;
+use weir_store::namespaces::Namespace;
 use weir_store::users::{self, Filter, NewUser, User};
-use weir_store::{Tx, namespaces, projects};
+use weir_store::{Tx, namespaces};
 
-use crate::app::paths;
+use crate::app::{paths, projects};
 use crate::auth::password;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::http::paginate::Page;
-
-/// How many projects one statement finds.
-const BATCH: i64 = 100;
 
 /// One page of the users, and how many there are.
 pub async fn list(ctx: &Ctx, filter: Filter, page: Page) -> Result<(Vec<User>, u64)> {
@@ -27,6 +24,23 @@ pub async fn list(ctx: &Ctx, filter: Filter, page: Page) -> Result<(Vec<User>, u
 /// One user.
 pub async fn find(ctx: &Ctx, id: UserId) -> Result<User> {
     let found: Option<User> = ctx.db.read(move |tx| users::find(tx, id)).await?;
+    found.ok_or(Error::NotFound("User"))
+}
+
+/// A user's own namespace, by the user's id or name.
+pub async fn namespace(ctx: &Ctx, id_or_username: &str) -> Result<Namespace> {
+    let name = id_or_username.to_owned();
+    let found: Option<Namespace> = ctx
+        .db
+        .read(move |tx| -> Result<_> {
+            let user = match name.parse::<UserId>() {
+                Ok(id) => users::find(tx, id)?,
+                Err(_) => users::find_by_username(tx, &name)?,
+            };
+            let Some(user) = user else { return Ok(None) };
+            Ok(namespaces::of_user(tx, user.id)?)
+        })
+        .await?;
     found.ok_or(Error::NotFound("User"))
 }
 
@@ -125,24 +139,25 @@ pub async fn set_state(ctx: &Ctx, id: UserId, from: &'static [UserState], to: Us
 /// Deletes a user with everything that is theirs alone.
 pub async fn delete(ctx: &Ctx, id: UserId) -> Result<()> {
     let now = ctx.now();
-    ctx.db
+    let gone = ctx
+        .db
         .write(move |tx| {
+            let mut own = Vec::new();
             if let Some(namespace) = namespaces::of_user(tx, id)? {
-                let own = ProjectFilter { namespace_id: Some(namespace.id), ..ProjectFilter::default() };
-                loop {
-                    // Each leaves its objects to be deleted, which the database alone would not do.
-                    let batch = projects::list(tx, &own, weir_store::Page::first(BATCH))?;
-                    if batch.is_empty() {
-                        break;
-                    }
-                    for project in batch {
-                        projects::delete(tx, project.id, now)?;
-                    }
-                }
+                own = projects::ids(
+                    tx,
+                    projects::Filter { namespace_id: Some(namespace.id), ..projects::Filter::default() },
+                )?;
             }
-            if users::delete(tx, id)? { Ok(()) } else { Err(Error::NotFound("User")) }
+            for project in &own {
+                // Each leaves its objects to be deleted, which the database alone would not do.
+                weir_store::projects::delete(tx, *project, now)?;
+            }
+            if users::delete(tx, id)? { Ok(own) } else { Err(Error::NotFound("User")) }
         })
-        .await
+        .await?;
+    projects::delete_repositories(ctx, &gone).await;
+    Ok(())
 }
 
 async fn hash(password: Option<Secret>) -> Result<Option<String>> {

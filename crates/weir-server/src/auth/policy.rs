@@ -18,6 +18,10 @@ pub enum Action {
     WriteCode,
     /// Change settings.
     AdminProject,
+    /// Change who sees the project.
+    ChangeVisibility,
+    /// Make the project read-only, or not.
+    ArchiveProject,
     /// Delete the project.
     DeleteProject,
     /// List members.
@@ -87,6 +91,8 @@ const fn rule(action: Action) -> Rule {
         Action::ReadCode => (Reporter, WhoSeesTheProject, false),
         Action::WriteCode => (Developer, No, true),
         Action::AdminProject => (Maintainer, No, true),
+        Action::ChangeVisibility => (Owner, No, true),
+        Action::ArchiveProject => (Owner, No, true),
         Action::DeleteProject => (Owner, No, true),
         Action::ReadMembers => (Guest, WhoSeesTheProject, true),
         Action::AdminMembers => (Maintainer, No, true),

@@ -1,7 +1,12 @@
 //! From rows to the entities of the API: one place for each, whoever answers with it.
 
+pub mod groups;
 pub mod jobs;
+pub mod members;
 pub mod metadata;
+pub mod namespaces;
 pub mod pipelines;
+pub mod projects;
+pub mod protected_refs;
 pub mod tokens;
 pub mod users;

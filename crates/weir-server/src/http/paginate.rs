@@ -51,6 +51,12 @@ impl Page {
         (self.page - 1) * self.per_page
     }
 
+    /// The page's part of a list that is at hand as a whole.
+    pub fn slice<T>(self, all: &[T]) -> &[T] {
+        let at = |row: i64| usize::try_from(row).unwrap_or(usize::MAX).min(all.len());
+        &all[at(self.offset())..at(self.offset() + self.per_page)]
+    }
+
     /// The same for a query.
     pub fn rows(self) -> weir_store::Page {
         weir_store::Page { limit: self.per_page, offset: self.offset() }

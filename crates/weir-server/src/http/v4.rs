@@ -1,9 +1,15 @@
 //! REST API v4: one file per noun, each handler about ten lines.
 
 pub mod artifacts;
+pub mod groups;
 pub mod jobs;
+pub mod members;
 pub mod metadata;
+pub mod namespaces;
 pub mod pipelines;
+pub mod projects;
+pub mod protected_branches;
+pub mod protected_tags;
 pub mod tokens;
 pub mod users;
 
@@ -15,9 +21,15 @@ use crate::ctx::Ctx;
 pub fn routes() -> Router<Ctx> {
     Router::new()
         .merge(artifacts::routes())
+        .merge(groups::routes())
         .merge(jobs::routes())
-        .merge(pipelines::routes())
+        .merge(members::routes())
         .merge(metadata::routes())
+        .merge(namespaces::routes())
+        .merge(pipelines::routes())
+        .merge(projects::routes())
+        .merge(protected_branches::routes())
+        .merge(protected_tags::routes())
         .merge(tokens::routes())
         .merge(users::routes())
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use weir_api::Timestamp;
 use weir_server::clock::Clock;
+use weir_server::ctx::Ctx;
 use weir_server::http::router;
 use weir_server::{Config, Server};
 use weir_store::Engine;
@@ -33,6 +34,7 @@ pub(crate) async fn on<F: Future<Output = ()>>(engine: Engine, case: impl FnOnce
 
 /// A server and its clock.
 pub(crate) struct World {
+    pub(crate) ctx: Ctx,
     router: Router,
     clock: Arc<AtomicI64>,
     _data: tempfile::TempDir,
@@ -48,7 +50,8 @@ impl World {
         let beginning: Timestamp = BEGINNING.parse().unwrap();
         let clock = Arc::new(AtomicI64::new(beginning.as_micros()));
         let server = Server::start_with_clock(config, Clock::Manual(clock.clone())).await.unwrap();
-        Self { router: router::router(server.ctx().clone()), clock, _data: data }
+        let ctx = server.ctx().clone();
+        Self { router: router::router(ctx.clone()), ctx, clock, _data: data }
     }
 
     /// Lets time pass.
@@ -131,6 +134,34 @@ impl Caller {
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, None).await
     }
+}
+
+impl Caller {
+    /// Makes a group; its id.
+    pub(crate) async fn group(&self, path: &str, more: Value) -> i64 {
+        let body = with(json!({ "name": path, "path": path }), more);
+        self.post("/groups", body).await.is(201)["id"].as_i64().unwrap()
+    }
+
+    /// Makes a project; its id.
+    pub(crate) async fn project(&self, name: &str, more: Value) -> i64 {
+        let body = with(json!({ "name": name }), more);
+        self.post("/projects", body).await.is(201)["id"].as_i64().unwrap()
+    }
+
+    /// Makes somebody a member of `groups/1` or `projects/1`.
+    pub(crate) async fn invite(&self, place: &str, user: &Self, level: i64) {
+        let body = json!({ "user_id": user.id, "access_level": level });
+        self.post(&format!("/{place}/members"), body).await.is(201);
+    }
+}
+
+/// The first body with the fields of the second.
+fn with(mut body: Value, more: Value) -> Value {
+    if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
+        body.extend(more);
+    }
+    body
 }
 
 /// What the server said.

@@ -21,7 +21,12 @@ macro_rules! on_each_database {
     };
 }
 
+mod groups;
 mod harness;
+mod members;
 mod metadata;
+mod namespaces;
+mod projects;
+mod protected_refs;
 mod tokens;
 mod users;
