@@ -10,6 +10,7 @@ use weir_store::users::User;
 use weir_store::{Tx, projects};
 
 use crate::app::{access, paths};
+use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::http::paginate::Page;
@@ -212,15 +213,10 @@ fn check_visibility(tx: &mut Tx<'_>, group: &Namespace, wanted: Visibility) -> R
 /// Deletes a group with all below it.
 pub async fn delete(ctx: &Ctx, id: NamespaceId) -> Result<()> {
     let now = ctx.now();
-    let gone = ctx
-        .db
-        .write(move |tx| {
-            let below = ProjectFilter { below: Some(id), ..ProjectFilter::default() };
-            let projects = super::projects::ids(tx, below)?;
-            groups::delete(tx, id, now)?;
-            Ok::<_, Error>(projects)
-        })
-        .await?;
-    super::projects::delete_repositories(ctx, &gone).await;
+    let below = ProjectFilter { below: Some(id), ..ProjectFilter::default() };
+    let gone = ctx.db.read(move |tx| super::projects::ids(tx, below)).await?;
+    super::projects::delete_repositories(ctx, &gone).await?;
+    ctx.db.write(move |tx| Ok::<_, Error>(groups::delete(tx, id, now)?)).await?;
+    ctx.bus.wake(Wake::Background);
     Ok(())
 }

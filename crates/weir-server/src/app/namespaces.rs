@@ -12,6 +12,9 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::http::paginate::Page;
 
+/// How many paths are tried in search of a free one.
+const MAX_SUGGESTIONS: u32 = 100;
+
 /// A namespace with what its entity tells besides.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -72,7 +75,7 @@ pub async fn exists(ctx: &Ctx, path: &str, parent: Option<NamespaceId>) -> Resul
             if !taken(&path)? {
                 return Ok((false, None));
             }
-            for number in 1.. {
+            for number in 1..=MAX_SUGGESTIONS {
                 let other = format!("{path}{number}");
                 if !taken(&other)? {
                     return Ok((true, Some(other)));

@@ -324,14 +324,13 @@ pub async fn delete(ctx: &Ctx, id: ProjectId) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the repositories of projects whose rows are gone. One that cannot be deleted only takes space, so that is
-/// logged and no more.
-pub(super) async fn delete_repositories(ctx: &Ctx, ids: &[ProjectId]) {
+/// Deletes the repositories of projects whose rows go next: in this order, for SQLite may give the id of a deleted row
+/// to another, whose repository must stay.
+pub(super) async fn delete_repositories(ctx: &Ctx, ids: &[ProjectId]) -> Result<()> {
     for id in ids {
-        if let Err(error) = ctx.repositories.repository(id.0).delete().await {
-            tracing::error!(project = id.0, %error, "the repository of a deleted project is left over");
-        }
+        ctx.repositories.repository(id.0).delete().await?;
     }
+    Ok(())
 }
 
 /// The ids of all projects that a filter lets pass.

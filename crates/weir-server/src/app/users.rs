@@ -8,6 +8,7 @@ use weir_store::{Tx, namespaces};
 
 use crate::app::{paths, projects};
 use crate::auth::password;
+use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::http::paginate::Page;
@@ -139,24 +140,25 @@ pub async fn set_state(ctx: &Ctx, id: UserId, from: &'static [UserState], to: Us
 /// Deletes a user with everything that is theirs alone.
 pub async fn delete(ctx: &Ctx, id: UserId) -> Result<()> {
     let now = ctx.now();
-    let gone = ctx
+    let own = ctx
         .db
+        .read(move |tx| {
+            let Some(namespace) = namespaces::of_user(tx, id)? else { return Ok(Vec::new()) };
+            let own = projects::Filter { namespace_id: Some(namespace.id), ..projects::Filter::default() };
+            projects::ids(tx, own)
+        })
+        .await?;
+    projects::delete_repositories(ctx, &own).await?;
+    ctx.db
         .write(move |tx| {
-            let mut own = Vec::new();
-            if let Some(namespace) = namespaces::of_user(tx, id)? {
-                own = projects::ids(
-                    tx,
-                    projects::Filter { namespace_id: Some(namespace.id), ..projects::Filter::default() },
-                )?;
-            }
             for project in &own {
                 // Each leaves its objects to be deleted, which the database alone would not do.
                 weir_store::projects::delete(tx, *project, now)?;
             }
-            if users::delete(tx, id)? { Ok(own) } else { Err(Error::NotFound("User")) }
+            if users::delete(tx, id)? { Ok(()) } else { Err(Error::NotFound("User")) }
         })
         .await?;
-    projects::delete_repositories(ctx, &gone).await;
+    ctx.bus.wake(Wake::Background);
     Ok(())
 }
 
