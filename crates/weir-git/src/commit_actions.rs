@@ -9,7 +9,7 @@ use crate::limits::MAX_ACTIONS;
 use crate::names::{BranchName, ObjectId, RepoPath};
 use crate::objects::{Commit, EntryKind, Signature};
 use crate::reader::{ObjectKind, Reader};
-use crate::refs::{RefUpdate, read_commit};
+use crate::refs::RefUpdate;
 use crate::repositories::Repository;
 
 /// One change of a file.
@@ -95,6 +95,16 @@ impl Repository {
     /// # Errors
     /// [`Error::Conflict`] with GitLab's messages.
     pub async fn create_commit(&self, new: &NewCommit) -> Result<Commit, Error> {
+        let update = self.prepare_commit(new).await?;
+        self.move_ref(&update).await?;
+        self.commit(&update.new).await
+    }
+
+    /// Makes a commit that nothing refers to yet; [`Repository::move_ref`] with what it returns puts it on its branch.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with GitLab's messages.
+    pub async fn prepare_commit(&self, new: &NewCommit) -> Result<RefUpdate, Error> {
         if new.actions.len() > MAX_ACTIONS {
             return Err(Error::TooLarge { what: "number of actions", limit: MAX_ACTIONS as u64 });
         }
@@ -114,11 +124,8 @@ impl Repository {
             .args(["--quiet", "--done", "--date-format=raw"])
             .output_with_input(&draft.to_stream(new))
             .await?;
-        // Nothing refers to the commit until the branch is moved in one step.
         let id = ObjectId::new(String::from_utf8_lossy(&output).trim())?;
-        let old = old.unwrap_or_else(ObjectId::zero);
-        self.update_refs(&[RefUpdate { old, new: id.clone(), name }]).await?;
-        read_commit(&mut reader, &id).await?.ok_or(Error::NotFound(What::Commit))
+        Ok(RefUpdate { old: old.unwrap_or_else(ObjectId::zero), new: id, name })
     }
 
     /// The first commit of a new project, with a `README.md`.

@@ -276,6 +276,18 @@ impl Repository {
         Ok(Listing { items, total })
     }
 
+    /// Where a branch or tag stands in the list of its kind, from 0: the page after it begins one further.
+    pub async fn ref_position(
+        &self,
+        name: &RefName,
+        search: Option<&str>,
+        order: RefOrder,
+    ) -> Result<Option<usize>, Error> {
+        let prefix = if name.tag().is_some() { "refs/tags/" } else { "refs/heads/" };
+        let all = self.list_refs(prefix, search, order).await?;
+        Ok(all.iter().position(|(other, _)| other == name))
+    }
+
     /// The branches and tags from which a commit can be reached.
     pub async fn refs_containing(&self, commit: &ObjectId) -> Result<Vec<RefName>, Error> {
         let contains = format!("--contains={commit}");
@@ -352,27 +364,47 @@ impl Repository {
         }
     }
 
+    /// Applies one change to a branch or tag and tells in GitLab's words why it cannot be.
+    ///
+    /// # Errors
+    /// [`Conflict::BranchExists`], [`Conflict::BranchHierarchy`], [`Conflict::TagExists`], [`Conflict::RefMoved`].
+    pub async fn move_ref(&self, update: &RefUpdate) -> Result<(), Error> {
+        let moved = self.update_refs(std::slice::from_ref(update)).await;
+        let Err(Error::Conflict(Conflict::RefMoved(_))) = moved else { return moved };
+        if !update.old.is_zero() {
+            return moved;
+        }
+        match (update.name.branch(), update.name.tag()) {
+            (Some(branch), _) if self.branch_exists(&branch).await? => Err(Conflict::BranchExists.into()),
+            (Some(branch), _) => Err(Conflict::BranchHierarchy(branch.to_string()).into()),
+            (None, Some(tag)) => Err(Conflict::TagExists(tag.to_string()).into()),
+            (None, None) => moved,
+        }
+    }
+
     /// Creates a branch at a revision.
     ///
     /// # Errors
     /// [`Conflict::BranchExists`], [`Conflict::BranchTarget`], [`Conflict::BranchHierarchy`].
     pub async fn create_branch(&self, name: &BranchName, from: &str) -> Result<Branch, Error> {
+        let update = self.prepare_branch(name, from).await?;
+        self.move_ref(&update).await?;
+        self.branch(name).await
+    }
+
+    /// The change that would create a branch at a revision, for [`Repository::move_ref`].
+    ///
+    /// # Errors
+    /// [`Conflict::BranchExists`], [`Conflict::BranchTarget`].
+    pub async fn prepare_branch(&self, name: &BranchName, from: &str) -> Result<RefUpdate, Error> {
         if self.branch_exists(name).await? {
             return Err(Conflict::BranchExists.into());
         }
-        let Some(resolved) = self.resolve(from).await? else {
-            return Err(Conflict::BranchTarget { name: name.to_string(), from: from.to_owned() }.into());
-        };
-        let update = RefUpdate { old: ObjectId::zero(), new: resolved.commit, name: name.to_ref() };
-        match self.update_refs(&[update]).await {
-            Err(Error::Conflict(Conflict::RefMoved(_))) if self.branch_exists(name).await? => {
-                Err(Conflict::BranchExists.into())
+        match self.resolve(from).await? {
+            Some(resolved) => {
+                Ok(RefUpdate { old: ObjectId::zero(), new: resolved.commit, name: name.to_ref() })
             }
-            Err(Error::Conflict(Conflict::RefMoved(_))) => {
-                Err(Conflict::BranchHierarchy(name.to_string()).into())
-            }
-            Err(error) => Err(error),
-            Ok(()) => self.branch(name).await,
+            None => Err(Conflict::BranchTarget { name: name.to_string(), from: from.to_owned() }.into()),
         }
     }
 
@@ -391,6 +423,21 @@ impl Repository {
         target: &str,
         annotation: Option<(&str, &Signature)>,
     ) -> Result<Tag, Error> {
+        let update = self.prepare_tag(name, target, annotation).await?;
+        self.move_ref(&update).await?;
+        self.tag(name).await
+    }
+
+    /// The change that would create a tag, for [`Repository::move_ref`]; an annotation's object is made already.
+    ///
+    /// # Errors
+    /// [`Conflict::TagExists`], [`Conflict::TagTarget`].
+    pub async fn prepare_tag(
+        &self,
+        name: &TagName,
+        target: &str,
+        annotation: Option<(&str, &Signature)>,
+    ) -> Result<RefUpdate, Error> {
         if self.tag_exists(name).await? {
             return Err(Conflict::TagExists(name.to_string()).into());
         }
@@ -408,11 +455,7 @@ impl Repository {
                 ObjectId::new(String::from_utf8_lossy(&id).trim())?
             }
         };
-        match self.update_refs(&[RefUpdate { old: ObjectId::zero(), new, name: name.to_ref() }]).await {
-            Err(Error::Conflict(Conflict::RefMoved(_))) => Err(Conflict::TagExists(name.to_string()).into()),
-            Err(error) => Err(error),
-            Ok(()) => self.tag(name).await,
-        }
+        Ok(RefUpdate { old: ObjectId::zero(), new, name: name.to_ref() })
     }
 
     /// Deletes a tag and returns what it held.

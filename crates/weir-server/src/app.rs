@@ -2,9 +2,11 @@
 
 pub mod access;
 pub mod artifacts;
+pub mod branches;
 pub mod changes;
 pub mod commits;
 pub mod facts;
+pub mod files;
 pub mod git_access;
 pub mod groups;
 pub mod instance;
@@ -21,7 +23,9 @@ pub mod projects;
 pub mod protected_refs;
 pub mod protection;
 pub mod pushes;
+pub mod refs;
 pub mod runners;
+pub mod tags;
 pub mod tokens;
 pub mod traces;
 pub mod users;

@@ -197,6 +197,12 @@ impl From<weir_git::Error> for Error {
     }
 }
 
+impl From<weir_git::InvalidName> for Error {
+    fn from(invalid: weir_git::InvalidName) -> Self {
+        weir_git::Error::from(invalid).into()
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, body) = self.parts();

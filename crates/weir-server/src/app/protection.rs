@@ -23,40 +23,64 @@ pub struct Protection {
     pub force_push: bool,
 }
 
+impl Protection {
+    /// Whether somebody with this level may push. What is kept from everyone is kept from administrators too.
+    pub fn lets_push(self, level: AccessLevel) -> bool {
+        self.push < AccessLevel::Admin && level >= self.push
+    }
+
+    /// Whether somebody with this level may merge.
+    pub fn lets_merge(self, level: AccessLevel) -> bool {
+        self.merge < AccessLevel::Admin && level >= self.merge
+    }
+}
+
 /// The protection of a branch or tag; none if nothing covers it.
 pub fn of_ref(tx: &mut Tx<'_>, project: &Project, name: &RefName) -> Result<Option<Protection>> {
-    let rules: Vec<Protection> = if let Some(branch) = name.branch() {
-        protected_refs::branches(tx, project.id)?
-            .into_iter()
-            .filter(|rule| covers(&rule.name, branch.as_ref()))
-            .map(|rule| Protection {
+    Ok(of_refs(tx, project, std::slice::from_ref(name))?.pop().flatten())
+}
+
+/// The protections of branches and tags, in their order.
+pub fn of_refs(tx: &mut Tx<'_>, project: &Project, names: &[RefName]) -> Result<Vec<Option<Protection>>> {
+    let (mut branches, mut tags) = (Vec::new(), Vec::new());
+    if names.iter().any(|name| name.branch().is_some()) {
+        branches = protected_refs::branches(tx, project.id)?;
+    }
+    if names.iter().any(|name| name.tag().is_some()) {
+        tags = protected_refs::tags(tx, project.id)?;
+    }
+    let protection = |name: &RefName| {
+        if let Some(branch) = name.branch() {
+            let rules = branches.iter().filter(|rule| covers(&rule.name, branch.as_ref()));
+            mildest(rules.map(|rule| Protection {
                 push: rule.push_access_level,
                 merge: rule.merge_access_level,
                 force_push: rule.allow_force_push,
-            })
-            .collect()
-    } else if let Some(tag) = name.tag() {
-        protected_refs::tags(tx, project.id)?
-            .into_iter()
-            .filter(|rule| covers(&rule.name, tag.as_ref()))
-            .map(|rule| Protection {
+            }))
+        } else if let Some(tag) = name.tag() {
+            let rules = tags.iter().filter(|rule| covers(&rule.name, tag.as_ref()));
+            mildest(rules.map(|rule| Protection {
                 push: rule.create_access_level,
                 merge: rule.create_access_level,
                 force_push: false,
-            })
-            .collect()
-    } else {
-        Vec::new()
+            }))
+        } else {
+            None
+        }
     };
-    let mildest = |level: fn(&Protection) -> AccessLevel| {
-        // No access is the strictest level of all, not the mildest.
-        rules.iter().map(level).filter(|level| *level > AccessLevel::NoAccess).min()
-    };
-    Ok((!rules.is_empty()).then(|| Protection {
-        push: mildest(|rule| rule.push).unwrap_or(AccessLevel::Admin),
-        merge: mildest(|rule| rule.merge).unwrap_or(AccessLevel::Admin),
-        force_push: rules.iter().any(|rule| rule.force_push),
-    }))
+    Ok(names.iter().map(protection).collect())
+}
+
+fn mildest(rules: impl Iterator<Item = Protection>) -> Option<Protection> {
+    // No access is the strictest level of all, not the mildest.
+    let level = |level: AccessLevel| if level == AccessLevel::NoAccess { AccessLevel::Admin } else { level };
+    rules.map(|rule| Protection { push: level(rule.push), merge: level(rule.merge), ..rule }).reduce(
+        |one, other| Protection {
+            push: one.push.min(other.push),
+            merge: one.merge.min(other.merge),
+            force_push: one.force_push || other.force_push,
+        },
+    )
 }
 
 /// Whether a rule's name, which may hold `*`, covers a ref's name. A `*` covers slashes too.
@@ -71,7 +95,8 @@ fn covers(rule: &str, name: &str) -> bool {
 /// Whether the caller may start jobs on a ref: whoever may push to it or merge into it.
 /// Source: `lib/gitlab/user_access.rb`, `app/policies/ci/pipeline_policy.rb`.
 pub fn may_run(access: &Access, protection: Option<Protection>) -> bool {
-    protection.is_none_or(|it| access.standing.level >= it.push.min(it.merge))
+    let level = access.standing.level;
+    protection.is_none_or(|it| it.lets_push(level) || it.lets_merge(level))
 }
 
 /// The same for an existing pipeline; 403 if not.

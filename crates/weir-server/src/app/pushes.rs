@@ -7,9 +7,11 @@ use weir_api::id::{ProjectId, PushId};
 use weir_api::{PipelineSource, VariableType};
 use weir_git::{ObjectId, RefName, RefUpdate};
 use weir_store::pushes::{self, NewPush, Push};
+use weir_store::users::User;
 use weir_store::{projects, users};
 
 use super::access::{self, Access};
+use super::git_access::{self, Decision, Via};
 use super::pipelines::{self, NewVariable, Origin, Start};
 use super::{commits, instance};
 use crate::ctx::Ctx;
@@ -90,6 +92,24 @@ pub async fn finish(ctx: &Ctx, recorded: &[PushId], applied: &[RefUpdate]) -> Re
         }
     }
     Ok(())
+}
+
+/// Moves a branch or tag for the API, with all that a push brings about.
+///
+/// # Errors
+/// 400 with GitLab's words if the caller may not move it, or somebody else has moved it meanwhile.
+pub async fn by_api(ctx: &Ctx, access: &Access, user: &User, update: &RefUpdate) -> Result<()> {
+    if let Decision::Refused(message) = git_access::decide(ctx, access, update, Via::Api).await? {
+        return Err(Error::Invalid(message.into()));
+    }
+    let recorded = record(ctx, access, user.id, std::slice::from_ref(update), &[]).await?;
+    let moved = commits::repository(ctx, &access.project).move_ref(update).await;
+    let applied = if moved.is_ok() { std::slice::from_ref(update) } else { &[] };
+    if let Err(error) = finish(ctx, &recorded, applied).await {
+        // The record stays, and the background makes up for it.
+        tracing::error!(%error, "a change by the API could not be finished");
+    }
+    Ok(moved?)
 }
 
 /// Makes up for pushes that nobody finished.

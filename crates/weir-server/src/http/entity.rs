@@ -1,5 +1,7 @@
 //! From rows to the entities of the API: one place for each, whoever answers with it.
 
+pub mod branches;
+pub mod commits;
 pub mod groups;
 pub mod jobs;
 pub mod members;
@@ -8,5 +10,6 @@ pub mod namespaces;
 pub mod pipelines;
 pub mod projects;
 pub mod protected_refs;
+pub mod tags;
 pub mod tokens;
 pub mod users;

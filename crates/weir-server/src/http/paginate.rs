@@ -72,6 +72,12 @@ impl Page {
         (self.offset() + self.per_page).unsigned_abs()
     }
 
+    /// The page's part of a whole list.
+    pub fn of<T>(self, all: Vec<T>) -> Vec<T> {
+        let number = |count: i64| usize::try_from(count).unwrap_or_default();
+        all.into_iter().skip(number(self.offset())).take(number(self.per_page)).collect()
+    }
+
     /// The `X-…` and `Link` headers.
     ///
     /// `url` is the request's URL without its query, on the external host. `total` is left out for lists that

@@ -165,6 +165,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// An optional text that may hold any character, as the content of a file does.
+    pub fn raw_text(&mut self, key: &str) -> Option<String> {
+        match self.value(key)? {
+            Value::String(text) => Some(text.clone()),
+            _ => self.text(key),
+        }
+    }
+
     /// A text that must be there and not be blank; empty if the check will fail.
     pub fn required(&mut self, key: &str) -> String {
         if self.value(key).is_none() {

@@ -1,6 +1,9 @@
 //! REST API v4: one file per noun, each handler about ten lines.
 
 pub mod artifacts;
+pub mod branches;
+pub mod commits;
+pub mod files;
 pub mod groups;
 pub mod jobs;
 pub mod members;
@@ -10,7 +13,9 @@ pub mod pipelines;
 pub mod projects;
 pub mod protected_branches;
 pub mod protected_tags;
+pub mod tags;
 pub mod tokens;
+pub mod tree;
 pub mod users;
 
 use axum::Router;
@@ -21,6 +26,9 @@ use crate::ctx::Ctx;
 pub fn routes() -> Router<Ctx> {
     Router::new()
         .merge(artifacts::routes())
+        .merge(branches::routes())
+        .merge(commits::routes())
+        .merge(files::routes())
         .merge(groups::routes())
         .merge(jobs::routes())
         .merge(members::routes())
@@ -30,6 +38,8 @@ pub fn routes() -> Router<Ctx> {
         .merge(projects::routes())
         .merge(protected_branches::routes())
         .merge(protected_tags::routes())
+        .merge(tags::routes())
         .merge(tokens::routes())
+        .merge(tree::routes())
         .merge(users::routes())
 }
