@@ -21,6 +21,7 @@ macro_rules! on_each_database {
     };
 }
 
+mod commits;
 mod groups;
 mod harness;
 mod members;
