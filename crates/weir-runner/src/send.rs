@@ -51,6 +51,12 @@ impl Progress {
         let quarters = 1_u64 << self.failures.saturating_sub(1).min(10);
         Duration::from_millis(250 * quarters).min(limits::BACKOFF)
     }
+
+    /// The wait after a piece that arrived, for a job of this age: a fraction of the age, up to the server's interval.
+    /// So whoever watches a job begin sees it at once, for some 16 requests more at most.
+    fn pause(&self, age: Duration) -> Duration {
+        self.interval.min(age / 2)
+    }
 }
 
 impl Sender<'_> {
@@ -70,7 +76,8 @@ impl Sender<'_> {
     }
 
     async fn while_running(&self, progress: &mut Progress) {
-        let mut next_patch = Instant::now() + FIRST_DELAY;
+        let begin = Instant::now();
+        let mut next_patch = begin + FIRST_DELAY;
         while !self.trace.is_finished() && !self.signals.abort.is_cancelled() {
             let keep_alive = progress.last_contact + self.config.keep_alive;
             let grown = async {
@@ -93,7 +100,7 @@ impl Sender<'_> {
                 let interval = if progress.failures > 0 {
                     progress.backoff()
                 } else {
-                    self.config.trace_interval.unwrap_or(progress.interval)
+                    self.config.trace_interval.unwrap_or_else(|| progress.pause(begin.elapsed()))
                 };
                 next_patch = Instant::now() + interval;
             } else {
@@ -242,5 +249,23 @@ impl Sender<'_> {
             FailureReason::RunnerInterrupted => FailureReason::RunnerSystemFailure,
             _ => FailureReason::UnknownFailure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_of_a_young_job_goes_soon_and_in_few_requests() {
+        let progress =
+            Progress { sent: 0, last_contact: Instant::now(), interval: SERVER_INTERVAL, failures: 0 };
+        let (mut age, mut requests) = (FIRST_DELAY, 1);
+        while progress.pause(age) < SERVER_INTERVAL {
+            age += progress.pause(age);
+            requests += 1;
+        }
+        assert_eq!((requests, age.as_secs()), (16, 6));
+        assert_eq!(progress.pause(Duration::from_hours(1)), SERVER_INTERVAL);
     }
 }
