@@ -13,7 +13,7 @@ Usage: cargo xtask <task>
 Tasks:
   ci      install what the tests need, then check formatting, lints, docs and run every test
   setup   only install what the tests need
-  bench   build for release and measure; prints the table of docs/performance.md
+  bench   build for release and measure; prints the figures of docs/performance.md
 ";
 
 fn main() -> Result<()> {
@@ -21,7 +21,10 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("ci") => ci::run(),
         Some("setup") => setup::run().map(|_| ()),
-        Some("bench") => step::cargo(&["run", "--release", "--package", "weir-bench"]).run(),
+        Some("bench") => {
+            step::cargo(&["build", "--release", "--package", "weir"]).run()?;
+            step::cargo(&["run", "--release", "--package", "weir-bench"]).run()
+        }
         _ => {
             print!("{HELP}");
             bail!("name one of the tasks above")

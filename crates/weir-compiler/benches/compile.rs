@@ -1,0 +1,32 @@
+//! What it costs to compile the configuration of a project of some size.
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use weir_api::PipelineSource;
+use weir_compiler::{Compilation, Compiled, Context, Step};
+
+const PATH: &str = ".gitlab-ci.yml";
+/// 300 lines: defaults, workflow, hidden jobs, references, matrices, rules, needs, caches, artifacts, environments.
+const TEXT: &str = include_str!("project.gitlab-ci.yml");
+
+fn compile() -> Compiled {
+    let mut context = Context::new(PipelineSource::Push, "main", "group/project");
+    context.default_branch = Some("main".to_owned());
+    let mut compilation = Compilation::new(PATH, Some(TEXT), context);
+    match compilation.step() {
+        Step::Done(compiled) => *compiled,
+        Step::Need(requests) => panic!("the file needs {requests:?}"),
+    }
+}
+
+fn benches(criterion: &mut Criterion) {
+    let compiled = compile();
+    let jobs = compiled.plan.as_ref().map(|plan| plan.jobs.len());
+    assert!(jobs.is_some_and(|jobs| jobs >= 40), "{jobs:?} {:?}", compiled.diagnostics);
+    criterion.bench_function("a file of 300 lines", |bencher| bencher.iter(|| black_box(compile())));
+}
+
+criterion_group!(all, benches);
+criterion_main!(all);
