@@ -262,6 +262,20 @@ async fn a_deleted_pipeline_takes_its_children_and_leaves_no_job_in_the_queue(db
     assert_eq!((left, queued, heads), (4, 4, Some(2)));
 }
 
+async fn an_id_never_comes_again(db: Db) {
+    db.write(|tx| {
+        let project = project(tx, "dev")?;
+        let first = pipeline(tx, &project, &["a"])?;
+        pipelines::delete(tx, first.id, at(1))?;
+        let second = pipeline(tx, &project, &["a"])?;
+        assert!(second.id > first.id, "links and refs of the first must not lead to the second");
+        assert!(second.jobs[0] > first.jobs[0]);
+        Ok::<_, Error>(())
+    })
+    .await
+    .unwrap();
+}
+
 async fn a_pipeline_knows_its_family_and_what_it_makes_redundant(db: Db) {
     let project = db.write(several).await.unwrap();
     let id = weir_api::id::PipelineId;
@@ -443,6 +457,7 @@ weir_store::on_each_database!(
     a_retry_is_a_new_row_that_runs_the_same,
     pipelines_are_listed_by_what_is_asked_for,
     a_deleted_pipeline_takes_its_children_and_leaves_no_job_in_the_queue,
+    an_id_never_comes_again,
     a_pipeline_knows_its_family_and_what_it_makes_redundant,
     coverage_is_the_mean_of_the_newest_attempts,
     jobs_are_listed_newest_first,
