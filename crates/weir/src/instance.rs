@@ -97,6 +97,10 @@ fn runner_config(
     let home = data.join("home");
     std::fs::create_dir_all(&home).with_context(|| format!("cannot make the folder {}", home.display()))?;
     let mut config = weir_runner::Config::new(url.as_str(), token, data);
+    // The server is in the same process: live output and a quick end of canceled jobs cost next to nothing.
+    config.trace_interval = Some(Duration::from_millis(100));
+    config.keep_alive = Duration::from_secs(1);
+    config.unhealthy_interval = Duration::from_secs(5);
     config.system_id = system_id(data, config.system_id)?;
     config.concurrent = settings.concurrent;
     config.shutdown_timeout = settings.grace;
