@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
-use weir_api::{Secret, Timestamp, TokenScope, UserState};
+use weir_api::{JobStatus, Secret, Timestamp, TokenScope, UserState};
 use weir_store::jobs::Job;
 use weir_store::secrets::TokenDigest;
 use weir_store::tokens::Token;
@@ -172,8 +172,10 @@ fn find_user(tx: &mut Tx<'_>, name: &str) -> Result<Option<User>> {
     Ok(found)
 }
 
+/// A job's token ends with the job. Source: `lib/ci/auth_job_finder.rb`.
 fn find_running_job(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<(User, Job)>> {
-    let Some(job) = jobs::find_by_token(tx, digest)? else { return Ok(None) };
+    let running = |job: &Job| matches!(job.status, JobStatus::Running | JobStatus::Canceling);
+    let Some(job) = jobs::find_by_token(tx, digest)?.filter(running) else { return Ok(None) };
     let Some(user) = job.user_id else { return Ok(None) };
     Ok(users::find(tx, user)?.map(|user| (user, job)))
 }

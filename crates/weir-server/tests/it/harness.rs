@@ -59,6 +59,15 @@ impl World {
         self.clock.fetch_add(secs * 1_000_000, Ordering::Relaxed);
     }
 
+    /// Lets clients reach the server over TCP; its address, `127.0.0.1:1`.
+    pub(crate) async fn listen(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let router = self.router.clone();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
     /// Whoever has this token.
     pub(crate) fn with_token(&self, token: &str) -> Caller {
         Caller { router: self.router.clone(), token: Some(token.to_owned()), id: 0 }
@@ -117,6 +126,11 @@ impl Caller {
         let body = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// The token; empty for nobody.
+    pub(crate) fn token(&self) -> &str {
+        self.token.as_deref().unwrap_or_default()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -21,7 +21,10 @@ macro_rules! on_each_database {
     };
 }
 
+mod branches;
 mod commits;
+mod files;
+mod git;
 mod groups;
 mod harness;
 mod members;
@@ -29,5 +32,6 @@ mod metadata;
 mod namespaces;
 mod projects;
 mod protected_refs;
+mod tags;
 mod tokens;
 mod users;
