@@ -2,6 +2,7 @@
 
 mod ci;
 mod postgres;
+mod s3;
 mod setup;
 mod step;
 
