@@ -10,7 +10,7 @@ use weir_store::pipelines::PipelineCache;
 use weir_store::{Db, Keyring, Objects};
 
 use crate::app::commits::CommitCache;
-use crate::bus::Bus;
+use crate::bus::{Bus, Wake};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -61,6 +61,12 @@ impl Ctx {
     /// A URL of this server, from a path that begins with a slash and is encoded already.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.external_url.as_str().trim_end_matches('/'))
+    }
+
+    /// Hands out no more jobs from now on, and says so to whoever waits for one.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.bus.wake(Wake::Queue);
     }
 
     /// Whether the server is on its way out.

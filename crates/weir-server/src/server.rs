@@ -15,7 +15,7 @@ use weir_store::{DatabaseUrl, Db, Keyring, Objects, ObjectsUrl};
 
 use crate::app::commits::CommitCache;
 use crate::background;
-use crate::bus::{Bus, Wake};
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ctx::{Ctx, Parts};
@@ -142,8 +142,7 @@ impl Server {
         let ctx = self.ctx.clone();
         let drain = async move {
             shutdown.cancelled().await;
-            ctx.draining.store(true, std::sync::atomic::Ordering::Relaxed);
-            ctx.bus.wake(Wake::Queue);
+            ctx.drain();
         };
         let router = router::router(self.ctx.clone());
         // Small answers must not wait for the client's acknowledgement of the ones before.

@@ -51,7 +51,11 @@ pub(crate) async fn run(arguments: DemoArgs, log: &LogArgs) -> Result<ExitCode> 
     let ended = tokio::select! {
         ended = show(&url, token, folder.path(), arguments.exit) => Some(ended),
         error = instance.ended() => return Err(error),
-        _ = signals.next() => None,
+        _ = signals.next() => {
+            // The terminal has shown `^C`.
+            println!();
+            None
+        }
     };
     tokio::select! {
         stopped = instance.stop() => stopped?,

@@ -10,10 +10,14 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use weir_api::Secret;
 use weir_runner::Runner;
+use weir_server::ctx::Ctx;
 use weir_server::{Server, StartError};
 
 /// How long requests may still go on when the server stops; a client that reads slowly must not keep it up.
 const REQUEST_GRACE: Duration = Duration::from_secs(30);
+
+/// How long a job that was just handed out takes to the runner beside the server.
+const HANDOVER: Duration = Duration::from_millis(200);
 
 /// How the runner beside a server is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub(crate) struct Instance {
     pub(crate) local_url: Url,
     /// The token of `root`, if this start made one.
     pub(crate) root_token: Option<Secret>,
+    ctx: Ctx,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: CancellationToken,
     runner: Option<JoinHandle<()>>,
@@ -54,10 +59,11 @@ impl Instance {
             None => None,
         };
         let (stop_server, stop_runner) = (CancellationToken::new(), CancellationToken::new());
+        let ctx = server.ctx().clone();
         let server = tokio::spawn(server.run(stop_server.clone()));
         let stop = stop_runner.clone();
         let runner = runner.map(|runner| tokio::spawn(async move { runner.run(stop).await }));
-        Ok(Self { address, local_url, root_token, server, stop_server, runner, stop_runner })
+        Ok(Self { address, local_url, root_token, ctx, server, stop_server, runner, stop_runner })
     }
 
     /// Returns only if the server ends by itself, which it should not.
@@ -69,10 +75,13 @@ impl Instance {
         }
     }
 
-    /// Drains: first the runner, which reports the ends of its jobs to the server, then the server.
+    /// Drains: the server hands out no more jobs, the runner reports the ends of those that it has, the server ends.
     pub(crate) async fn stop(self) -> Result<()> {
-        self.stop_runner.cancel();
+        self.ctx.drain();
         if let Some(runner) = self.runner {
+            // A job that is on its way arrives, rather than to be lost with its request.
+            tokio::time::sleep(HANDOVER).await;
+            self.stop_runner.cancel();
             runner.await.context("the runner broke down")?;
         }
         self.stop_server.cancel();

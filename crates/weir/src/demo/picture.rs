@@ -386,7 +386,7 @@ mod tests {
             ..job("lint", S::Failed, 0.1, 0.3, Some(&[]))
         };
         View {
-            title: "root/greeter · main 0a1b2c3d · Greet the world".to_owned(),
+            title: "root/greeter · main · 0a1b2c3d".to_owned(),
             status: S::Running,
             stages: vec![
                 stage(
@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn a_running_pipeline_shows_what_runs_side_by_side() {
         insta::assert_snapshot!(plain(&running(), 100, 40), @r"
-        ⠹ running 2.0 s  root/greeter · main 0a1b2c3d · Greet the world
+        ⠹ running 2.0 s  root/greeter · main · 0a1b2c3d
 
         build
           ✔ compile                     ━━━━━━━━━━━━━━━                    1.4 s
@@ -462,7 +462,7 @@ mod tests {
     #[test]
     fn an_ended_pipeline_ends_with_a_summary() {
         insta::assert_snapshot!(plain(&ended(), 100, 40), @r"
-        ✔ success 2.8 s  root/greeter · main 0a1b2c3d · Greet the world
+        ✔ success 2.8 s  root/greeter · main · 0a1b2c3d
 
         build
           ✔ compile                     ━━━━━━━━━━━━━━━━                   1.4 s
@@ -490,7 +490,7 @@ mod tests {
     #[test]
     fn a_narrow_terminal_gets_no_bars_and_short_names() {
         insta::assert_snapshot!(plain(&running(), 44, 40), @r"
-        ⠹ running 2.0 s  root/greeter · main 0a1b…
+        ⠹ running 2.0 s  root/greeter · main · 0a…
 
         build
           ✔ compile                      1.4 s
@@ -514,7 +514,7 @@ mod tests {
     #[test]
     fn a_low_terminal_loses_air_then_traces_then_the_end() {
         insta::assert_snapshot!(plain(&running(), 80, 14), @r"
-        ⠹ running 2.0 s  root/greeter · main 0a1b2c3d · Greet the world
+        ⠹ running 2.0 s  root/greeter · main · 0a1b2c3d
         build
           ✔ compile                    ╺━━━━━          1.4 s
           ⠹ docs                       ╺━━━━━━━        1.9 s
@@ -530,7 +530,7 @@ mod tests {
         │ ERROR: Job failed: exit status 3
         ");
         insta::assert_snapshot!(plain(&running(), 80, 11), @r"
-        ⠹ running 2.0 s  root/greeter · main 0a1b2c3d · Greet the world
+        ⠹ running 2.0 s  root/greeter · main · 0a1b2c3d
         build
           ✔ compile                    ╺━━━━━          1.4 s
           ⠹ docs                       ╺━━━━━━━        1.9 s
@@ -543,7 +543,7 @@ mod tests {
           ▶ production                                        manual
         ");
         insta::assert_snapshot!(plain(&running(), 80, 5), @r"
-        ⠹ running 2.0 s  root/greeter · main 0a1b2c3d · Greet the world
+        ⠹ running 2.0 s  root/greeter · main · 0a1b2c3d
         build
           ✔ compile                    ╺━━━━━          1.4 s
           ⠹ docs                       ╺━━━━━━━        1.9 s

@@ -30,13 +30,9 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) async fn new(project: ProjectHandle, pipeline: PipelineBasic) -> Result<Self> {
         let described = project.get().await?;
-        let commit = project.commit(&pipeline.sha).await?;
         let short_sha = pipeline.sha.get(..8).unwrap_or(&pipeline.sha);
         Ok(Self {
-            title: format!(
-                "{} · {} {short_sha} · {}",
-                described.path_with_namespace, pipeline.ref_name, commit.commit.title
-            ),
+            title: format!("{} · {} · {short_sha}", described.path_with_namespace, pipeline.ref_name),
             created_at: pipeline.created_at,
             needs: needs(&project).await,
             logs: HashMap::new(),
