@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Caller, World, has_shape, is_middle_page};
+use crate::harness::{Caller, World, has_shape, is_middle_page, with};
 
 const SHAPE: &[(&str, &str)] = &[
     ("file_name", "str"),
@@ -20,9 +20,7 @@ const SHAPE: &[(&str, &str)] = &[
 ];
 
 fn body(more: Value) -> Value {
-    let mut body = json!({ "branch": "main", "commit_message": "m", "content": "hello\n" });
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    body
+    with(json!({ "branch": "main", "commit_message": "m", "content": "hello\n" }), more)
 }
 
 /// A project with the file `docs/a.txt`; its id.

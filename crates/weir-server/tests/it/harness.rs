@@ -171,7 +171,7 @@ impl Caller {
 }
 
 /// The first body with the fields of the second.
-fn with(mut body: Value, more: Value) -> Value {
+pub(crate) fn with(mut body: Value, more: Value) -> Value {
     if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
         body.extend(more);
     }
