@@ -19,6 +19,10 @@ const REQUEST_GRACE: Duration = Duration::from_secs(30);
 /// How long a job that was just handed out takes to the runner beside the server.
 const HANDOVER: Duration = Duration::from_millis(200);
 
+/// How soon the runner beside the server hears that a silent job was canceled. It asks over loopback, so often is
+/// cheap; the interval is gitlab-runner's for traces.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+
 /// How the runner beside a server is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunnerSettings {
@@ -113,6 +117,7 @@ fn runner_config(
     config.system_id = system_id(data, config.system_id)?;
     config.concurrent = settings.concurrent;
     config.shutdown_timeout = settings.grace;
+    config.keep_alive = KEEP_ALIVE;
     config.environment.push(("HOME".to_owned(), home.display().to_string()));
     Ok(config)
 }
