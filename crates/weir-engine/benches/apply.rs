@@ -74,7 +74,7 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("picked", |bencher| {
         bencher.iter_batched_ref(
             || created.clone(),
-            |state| black_box(apply(state, picked.clone(), now()).unwrap()),
+            |state| black_box(apply(state, picked, now()).unwrap()),
             BatchSize::LargeInput,
         );
     });
