@@ -89,7 +89,8 @@ pub fn random_text() -> Result<String, SecretError> {
 
 fn random<const N: usize>() -> Result<[u8; N], SecretError> {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| SecretError::NoRandomness)?;
+    // AWS-LC's own generator measures the processor's jitter for 30 ms at its first use, which is at each start.
+    getrandom::fill(&mut bytes).map_err(|_| SecretError::NoRandomness)?;
     Ok(bytes)
 }
 

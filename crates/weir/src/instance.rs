@@ -55,16 +55,17 @@ impl Instance {
         let mut server = Server::start(config).await.map_err(|error| advise(&error))?;
         let (address, local_url) = (server.address(), server.local_url()?);
         let root_token = server.root_token.take();
+        let (stop_server, stop_runner) = (CancellationToken::new(), CancellationToken::new());
+        let ctx = server.ctx().clone();
+        let server = tokio::spawn(server.run(stop_server.clone()));
+        // After the server, which answers while the runner reads the system's certificates.
         let runner = match runner {
             Some(settings) => {
-                let token = weir_server::app::runners::embed(server.ctx()).await?;
+                let token = weir_server::app::runners::embed(&ctx).await?;
                 Some(Runner::new(runner_config(&data, &local_url, token, settings)?)?)
             }
             None => None,
         };
-        let (stop_server, stop_runner) = (CancellationToken::new(), CancellationToken::new());
-        let ctx = server.ctx().clone();
-        let server = tokio::spawn(server.run(stop_server.clone()));
         let stop = stop_runner.clone();
         let runner = runner.map(|runner| tokio::spawn(async move { runner.run(stop).await }));
         Ok(Self { address, local_url, root_token, ctx, server, stop_server, runner, stop_runner })

@@ -85,7 +85,8 @@ async fn reserve(ctx: &Ctx, found: Vec<Trace>) -> Result<Vec<Archive>> {
                 let Some(job) = jobs::find(tx, trace.job_id)? else { continue };
                 let pattern = jobs::definition(tx, &job)?.coverage;
                 let coverage = pattern.and_then(|pattern| Regexp::new(&pattern).ok()).map(Coverage::new);
-                let key = format!("traces/{}/{}/{}", job.project_id, job.id, secrets::random_text()?);
+                // A folder for each job would cost two more flushes.
+                let key = format!("traces/{}/{}-{}", job.project_id, job.id, secrets::random_text()?);
                 archives.push(Archive { trace, key, coverage });
             }
             Ok::<_, Error>(archives)
