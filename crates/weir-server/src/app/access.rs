@@ -36,6 +36,12 @@ pub async fn project(ctx: &Ctx, caller: &Caller, id_or_path: &str, action: Actio
             Error::NotFound("Project")
         });
     };
+    // A job reaches its own project only; others once their allowlists exist.
+    if let Caller::Job { job, .. } = caller
+        && job.project_id != access.project.id
+    {
+        return Err(Error::NotFound("Project"));
+    }
     access.standing.demand(action)?;
     Ok(access)
 }

@@ -29,14 +29,6 @@ pub fn demand_scope(caller: &Caller, service: Service) -> Result<()> {
     }
 }
 
-/// A job reads its own project; others only once their allowlists exist. It pushes only if the project says so.
-pub fn demand_own_project(caller: &Caller, access: &Access) -> Result<()> {
-    match caller {
-        Caller::Job { job, .. } if job.project_id != access.project.id => Err(Error::NotFound("Project")),
-        _ => Ok(()),
-    }
-}
-
 /// Decides over a push; if it may happen, records it, lets Git do it, and makes its pipelines before the client
 /// hears of success.
 pub async fn receive(ctx: &Ctx, access: &Access, caller: &Caller, push: PushRequest) -> Result<ByteStream> {

@@ -78,7 +78,6 @@ pub async fn serve(ctx: Ctx, route: Route, request: Request) -> Result<Response>
             Error::Unauthorized | Error::NotFound(_) if caller.user().is_none() => Error::GitUnauthorized,
             other => other,
         })?;
-    git_access::demand_own_project(&caller, &access)?;
     let repository = ctx.repositories.repository(access.project.id.0);
     let protocol = Protocol::from_header(text(&parts.headers, "git-protocol"));
     let kind = if route.what == What::InfoRefs { "advertisement" } else { "result" };

@@ -5,8 +5,8 @@ use axum::response::Response;
 use axum::routing::get;
 use weir_git::RefOrder;
 
+use crate::app::branches;
 use crate::app::refs::At;
-use crate::app::{branches, git_access};
 use crate::auth::Action;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -34,7 +34,6 @@ const ORDERS: &[(&str, RefOrder)] = &[
 pub async fn list(call: Call) -> Result<Response> {
     let call = call.with_job_token();
     let access = call.project(Action::ReadCode).await?;
-    git_access::demand_own_project(&call.caller, &access)?;
     let page = Page::read(&call.params)?;
     let mut fields = call.params.fields();
     let search = fields.text("search");

@@ -12,8 +12,8 @@ use weir_api::commits::{Commit, CommitActionKind, CommitStats};
 use weir_git::{CommitFilter, RepoPath};
 
 use crate::app::access::Access;
+use crate::app::branches;
 use crate::app::commits::{self, Change, NewCommit};
-use crate::app::{branches, git_access};
 use crate::auth::Action;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -74,7 +74,6 @@ pub async fn list(call: Call) -> Result<Response> {
 pub async fn show(call: Call) -> Result<Response> {
     let call = call.with_job_token();
     let access = call.project(Action::ReadCode).await?;
-    git_access::demand_own_project(&call.caller, &access)?;
     let mut fields = call.params.fields();
     let stats = fields.boolean("stats").unwrap_or(true);
     fields.check()?;

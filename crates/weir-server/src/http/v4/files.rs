@@ -14,7 +14,6 @@ use weir_api::files::{File, FileChange};
 use super::commits::{content, filled};
 use crate::app::commits::{Change, NewCommit};
 use crate::app::files::{self, FileDetails};
-use crate::app::git_access;
 use crate::auth::Action;
 use crate::ctx::Ctx;
 use crate::error::Result;
@@ -61,7 +60,6 @@ pub async fn head(call: Call) -> Result<Response> {
 pub async fn raw(call: Call) -> Result<Response> {
     let call = call.with_job_token();
     let access = call.project(Action::ReadCode).await?;
-    git_access::demand_own_project(&call.caller, &access)?;
     let mut fields = call.params.fields();
     let git_ref = if fields.given("ref") { fields.required("ref") } else { default_ref(&access.project) };
     fields.check()?;
