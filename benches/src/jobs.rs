@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use weir_api::JobStatus;
+use weir_api::id::PipelineId;
 
 use crate::figures::Table;
 use crate::instance::Instance;
@@ -32,10 +33,11 @@ async fn on(table: &mut Table, binary: &Path, name: &str, database: Option<&str>
     let data = folder.path().join("data");
     std::fs::create_dir(&data)?;
     let instance = Instance::start(binary, &data, database)?;
-    let project = Project::create(&instance, folder.path(), "jobs").await?;
+    // A database that was measured on before has a project of an earlier process.
+    let project = Project::create(&instance, folder.path(), &format!("jobs-{}", std::process::id())).await?;
     project.commit(&configuration()).await?;
     project.push().await?;
-    until_done(&project, 1).await?;
+    until_done(&project, first_pipeline(&project).await?).await?;
 
     let (mut rounds, mut ratios, mut creation) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -43,7 +45,7 @@ async fn on(table: &mut Table, binary: &Path, name: &str, database: Option<&str>
         let begin = Instant::now();
         let pipeline = project.handle.create_pipeline("main").send().await?;
         creation.push(begin.elapsed());
-        until_done(&project, pipeline.id.0).await?;
+        until_done(&project, pipeline.id).await?;
         let taken = begin.elapsed();
         rounds.push(taken);
         ratios.push(taken.as_secs_f64() / bare.as_secs_f64());
@@ -70,7 +72,19 @@ fn configuration() -> String {
     text
 }
 
-async fn until_done(project: &Project, pipeline: i64) -> Result<()> {
+/// The pipeline of the first push, which is there soon.
+async fn first_pipeline(project: &Project) -> Result<PipelineId> {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        if let Ok(pipeline) = project.handle.latest_pipeline("main").await {
+            return Ok(pipeline.id);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    bail!("the push has no pipeline within {PATIENCE:?}")
+}
+
+async fn until_done(project: &Project, pipeline: PipelineId) -> Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
         let now = project.handle.pipeline(pipeline).get().await?;
