@@ -1,8 +1,10 @@
 //! Pipelines: found, created, canceled, retried, deleted.
 
+mod compile;
 mod create;
+mod redundant;
 
-pub(in crate::app) use create::level_of;
+pub(in crate::app) use compile::level_of;
 pub use create::{NewVariable, Origin, Start, create, create_by_api, seal};
 
 use weir_api::Timestamp;

@@ -7,27 +7,21 @@ use weir_api::commits::Commit;
 use weir_api::id::{PipelineId, PushId};
 use weir_api::{AccessLevel, FeatureAccess, JobStatus, PipelineSource, VariableType};
 use weir_compiler::diagnostic::Severity;
-use weir_compiler::vars::{Level, Variable, Variables, applicable, predefined};
-use weir_compiler::{Answer, Compilation, Compiled, Context, Diagnostic, Plan, Refusal, Request, Step};
-use weir_engine::{Changes, Event, PipelineState, auto_cancel};
-use weir_git::{ObjectId, RefName, RepoPath, Repository};
+use weir_compiler::{Diagnostic, Plan, Refusal};
+use weir_engine::{Changes, Event, PipelineState};
+use weir_git::{ObjectId, RefName};
 use weir_store::pipelines::{self, Inserted, NewPipeline};
-use weir_store::projects::Project;
 use weir_store::users::User;
-use weir_store::variables::{GivenVariable, Owner, insert_for_pipeline};
+use weir_store::variables::{GivenVariable, insert_for_pipeline};
 use weir_store::{Tx, pushes};
 
-use super::PipelineDetails;
+use super::compile::compile;
+use super::{PipelineDetails, redundant};
 use crate::app::access::Access;
 use crate::app::{changes, commits, facts, protection};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-
-/// The largest configuration file, in bytes. Source: `ci_max_total_yaml_size_bytes` of one file.
-const MAX_CONFIG: u64 = 2 << 20;
-/// Rounds of questions and answers in one compilation; includes nest at most so deep.
-const MAX_ROUNDS: usize = 200;
 
 /// A variable given with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,11 +111,15 @@ pub async fn create_by_api(
 }
 
 /// What must be known before anything is decided.
-struct Facts {
-    protected: bool,
-    short_name: String,
-    tag: bool,
-    commit: std::sync::Arc<Commit>,
+pub(super) struct Facts {
+    /// Whether the ref is protected.
+    pub(super) protected: bool,
+    /// The ref's short name.
+    pub(super) short_name: String,
+    /// Whether the ref is a tag.
+    pub(super) tag: bool,
+    /// The commit.
+    pub(super) commit: std::sync::Arc<Commit>,
 }
 
 /// Creates a pipeline. None if the configuration keeps a push from having one.
@@ -182,7 +180,7 @@ async fn look(ctx: &Ctx, access: &Access, start: &Start) -> Result<Facts> {
     })
 }
 
-fn short_name(name: &RefName) -> String {
+pub(super) fn short_name(name: &RefName) -> String {
     let text = name.as_str();
     let short = text.strip_prefix("refs/heads/").or_else(|| text.strip_prefix("refs/tags/"));
     short.unwrap_or(text).to_owned()
@@ -237,133 +235,11 @@ fn new_pipeline(access: &Access, user: &User, start: &Start, facts: &Facts) -> N
     }
 }
 
-fn before(start: &Start) -> Option<String> {
+/// The commit before the push.
+pub(super) fn before(start: &Start) -> Option<String> {
     match &start.origin {
         Origin::Asked => None,
         Origin::Pushed { before, .. } => before.clone(),
-    }
-}
-
-/// Compiles the configuration of the commit; none if there is no such file.
-async fn compile(
-    ctx: &Ctx,
-    access: &Access,
-    user: &User,
-    start: &Start,
-    facts: &Facts,
-    repository: &Repository,
-) -> Result<Option<Compiled>> {
-    let project = &access.project;
-    let path = facts::config_path(project);
-    let Some(text) = read_file(repository, &start.commit, path).await? else { return Ok(None) };
-    let mut context = Context::new(start.source, &facts.short_name, &project.full_path);
-    context.tag = facts.tag;
-    context.default_branch.clone_from(&project.default_branch);
-    context.variables = variables(ctx, access, user, start, facts).await?;
-    let mut compilation = Compilation::new(path, Some(&text), context);
-    for _ in 0..MAX_ROUNDS {
-        // A compilation costs about as much as a database query; only hostile files take longer.
-        match compilation.step() {
-            Step::Done(compiled) => return Ok(Some(*compiled)),
-            Step::Need(requests) => {
-                let mut answers = Vec::with_capacity(requests.len());
-                for request in requests {
-                    answers.push(answer(repository, start, facts, request).await?);
-                }
-                compilation.supply(answers);
-            }
-        }
-    }
-    Err(Error::internal("a compilation asked for facts without end"))
-}
-
-async fn read_file(repository: &Repository, commit: &ObjectId, path: &str) -> Result<Option<String>> {
-    let Ok(path) = RepoPath::new(path.trim_start_matches('/')) else { return Ok(None) };
-    let content = repository.file_content(commit, &path, MAX_CONFIG).await?;
-    Ok(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-/// Answers one question of the compiler.
-async fn answer(repository: &Repository, start: &Start, facts: &Facts, request: Request) -> Result<Answer> {
-    Ok(match request {
-        Request::LocalFile { path } => Answer::File(read_file(repository, &start.commit, &path).await?),
-        Request::RepositoryPaths => Answer::Paths(Some(repository.paths(&start.commit).await?)),
-        Request::ChangedPaths { compare_to } => {
-            let old = match compare_to {
-                Some(other) => match repository.resolve(&other).await? {
-                    Some(other) => repository.merge_base(&other.commit, &start.commit).await?,
-                    None => None,
-                },
-                None => before(start).and_then(|sha| ObjectId::new(sha).ok()).filter(|id| !id.is_zero()),
-            };
-            match old {
-                Some(old) => Answer::Paths(repository.changed_paths(&old, &start.commit).await?),
-                None => Answer::Paths(None),
-            }
-        }
-        // Files from elsewhere are a later milestone of the compiler; say so instead of ignoring them.
-        Request::ProjectFile { project, .. } => Answer::FileError(format!(
-            "Project `{project}` not found or access denied! Make sure any includes in the pipeline \
-             configuration are correctly defined."
-        )),
-        Request::RemoteFile { url } => {
-            Answer::FileError(format!("Remote file `{url}` could not be fetched because of a socket error!"))
-        }
-        Request::Template { name } => {
-            let _ = facts;
-            Answer::FileError(format!("Included file `{name}` is empty or does not exist!"))
-        }
-    })
-}
-
-/// Every variable from outside the file, with its level.
-async fn variables(
-    ctx: &Ctx,
-    access: &Access,
-    user: &User,
-    start: &Start,
-    facts: &Facts,
-) -> Result<Variables> {
-    let before = before(start);
-    let of = facts::PipelineOf {
-        iid: None,
-        created_at: None,
-        name: None,
-        source: start.source,
-        ref_name: &facts.short_name,
-        tag: facts.tag,
-        protected: facts.protected,
-        before_sha: before.as_deref(),
-        commit: &facts.commit,
-    }
-    .facts();
-    let (server, project) = (facts::server(ctx), facts::project(&access.project));
-    let mut all = Variables::new();
-    all.extend(Level::Predefined, predefined::pre_pipeline(&server, &project, &of));
-    all.extend(Level::User, predefined::user(&facts::user(user)));
-    let (shared, row) = (ctx.clone(), access.project.clone());
-    let settings = ctx.db.read(move |tx| facts::settings_of(&shared, tx, &row)).await?;
-    for (owner, stored) in settings {
-        let level = level_of(owner);
-        all.extend(level, applicable([stored], None, facts.protected));
-    }
-    all.extend(Level::Pipeline, start.variables.iter().map(given));
-    Ok(all)
-}
-
-/// The level of a setting.
-pub(in crate::app) const fn level_of(owner: Owner) -> Level {
-    match owner {
-        Owner::Instance => Level::Instance,
-        Owner::Group(_) => Level::Group,
-        Owner::Project(_) => Level::Project,
-    }
-}
-
-fn given(variable: &NewVariable) -> Variable {
-    Variable {
-        file: variable.variable_type == VariableType::File,
-        ..Variable::private(&variable.key, &variable.value)
     }
 }
 
@@ -446,7 +322,7 @@ async fn store(
     ctx.metrics.pipelines.inc();
     changes::announce(ctx, access.project.id, inserted.id, &transition);
     ctx.bus.wake(Wake::Pipeline(access.project.id, inserted.id));
-    cancel_redundant(ctx, &access.project, start, inserted.id).await?;
+    redundant::cancel(ctx, &access.project, start, inserted.id).await?;
     Ok(inserted.id)
 }
 
@@ -481,48 +357,6 @@ async fn insert(
         .await?;
     let transition = pipelines::Transition { changes: done, ids: inserted.jobs.clone() };
     Ok((inserted, transition))
-}
-
-/// Cancels what this pipeline makes redundant, if the project wants that.
-/// Source: `app/services/ci/pipeline_creation/cancel_redundant_pipelines_service.rb`.
-async fn cancel_redundant(ctx: &Ctx, project: &Project, start: &Start, id: PipelineId) -> Result<()> {
-    if !project.settings.auto_cancel_pending_pipelines || start.name.tag().is_some() {
-        return Ok(());
-    }
-    let (owner, name) = (project.id, short_name(&start.name));
-    let older = ctx.db.read(move |tx| pipelines::redundant(tx, owner, &name, id)).await?;
-    let (now, sha) = (ctx.now(), start.commit.to_string());
-    for pipeline in older {
-        let known = auto_cancel::Older {
-            source: pipeline.source,
-            created_at: pipeline.created_at,
-            sha: &pipeline.sha,
-        };
-        if !auto_cancel::is_redundant(known, now, &sha, Some(&sha)) {
-            continue;
-        }
-        let (shared, rule, old) = (ctx.clone(), pipeline.on_new_commit, pipeline.id);
-        let done = ctx
-            .db
-            .write(move |tx| {
-                let done = pipelines::transition(tx, &shared.pipelines, old, now, |state, _| {
-                    match auto_cancel::on_new_commit(state, rule) {
-                        Some(event) => changes::apply(state, event, now)
-                            .map_err(|refused| Error::internal(refused.to_string())),
-                        None => Ok(Changes::default()),
-                    }
-                })?;
-                if done.as_ref().is_some_and(|done| !done.changes.jobs.is_empty()) {
-                    pipelines::set_canceled_by(tx, old, id)?;
-                }
-                Ok::<_, Error>(done)
-            })
-            .await?;
-        if let Some(done) = done {
-            changes::announce(ctx, owner, old, &done);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,158 @@
+//! The configuration of a commit, compiled: the compiler asks, Git and the settings answer.
+
+use weir_api::VariableType;
+use weir_compiler::vars::{Level, Variable, Variables, applicable, predefined};
+use weir_compiler::{Answer, Compilation, Compiled, Context, Request, Step};
+use weir_git::{ObjectId, RepoPath, Repository};
+use weir_store::users::User;
+use weir_store::variables::Owner;
+
+use super::create::{Facts, NewVariable, Start, before};
+use crate::app::access::Access;
+use crate::app::facts;
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+
+/// The largest configuration file, in bytes. Source: the setting `max_yaml_size_bytes`.
+const MAX_CONFIG: u64 = 2 << 20;
+/// Rounds of questions and answers in one compilation; includes nest at most so deep.
+const MAX_ROUNDS: usize = 200;
+
+/// Compiles the configuration of the commit; none if there is no such file.
+pub(super) async fn compile(
+    ctx: &Ctx,
+    access: &Access,
+    user: &User,
+    start: &Start,
+    facts: &Facts,
+    repository: &Repository,
+) -> Result<Option<Compiled>> {
+    let project = &access.project;
+    let path = facts::config_path(project);
+    let text = match read_file(repository, &start.commit, path).await? {
+        Answer::File(None) => return Ok(None),
+        Answer::File(text) => text,
+        _ => None,
+    };
+    let mut context = Context::new(start.source, &facts.short_name, &project.full_path);
+    context.tag = facts.tag;
+    context.default_branch.clone_from(&project.default_branch);
+    context.variables = variables(ctx, access, user, start, facts).await?;
+    let mut compilation = Compilation::new(path, text.as_deref(), context);
+    for _ in 0..MAX_ROUNDS {
+        // Most files take less than a millisecond; a hostile one must not hold up other requests.
+        let step;
+        (compilation, step) = tokio::task::spawn_blocking(move || {
+            let step = compilation.step();
+            (compilation, step)
+        })
+        .await
+        .map_err(|error| Error::internal(format!("the compiler failed: {error}")))?;
+        match step {
+            Step::Done(compiled) => return Ok(Some(*compiled)),
+            Step::Need(requests) => {
+                let mut answers = Vec::with_capacity(requests.len());
+                for request in requests {
+                    answers.push(answer(repository, start, request).await?);
+                }
+                compilation.supply(answers);
+            }
+        }
+    }
+    Err(Error::internal("a compilation asked for facts without end"))
+}
+
+/// A file of the commit as the compiler wants it.
+async fn read_file(repository: &Repository, commit: &ObjectId, path: &str) -> Result<Answer> {
+    let Ok(path) = RepoPath::new(path.trim_start_matches('/')) else { return Ok(Answer::File(None)) };
+    match repository.file_content(commit, &path, MAX_CONFIG).await {
+        Ok(content) => Ok(Answer::File(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))),
+        Err(weir_git::Error::TooLarge { .. }) => {
+            Ok(Answer::FileError("The provided YAML is too big".to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Answers one question of the compiler.
+async fn answer(repository: &Repository, start: &Start, request: Request) -> Result<Answer> {
+    Ok(match request {
+        Request::LocalFile { path } => read_file(repository, &start.commit, &path).await?,
+        Request::RepositoryPaths => Answer::Paths(Some(repository.paths(&start.commit).await?)),
+        Request::ChangedPaths { compare_to } => {
+            let old = match compare_to {
+                Some(other) => match repository.resolve(&other).await? {
+                    Some(other) => repository.merge_base(&other.commit, &start.commit).await?,
+                    None => None,
+                },
+                None => before(start).and_then(|sha| ObjectId::new(sha).ok()).filter(|id| !id.is_zero()),
+            };
+            match old {
+                Some(old) => Answer::Paths(repository.changed_paths(&old, &start.commit).await?),
+                None => Answer::Paths(None),
+            }
+        }
+        // Files from elsewhere are a later milestone of the compiler; say so instead of ignoring them.
+        Request::ProjectFile { project, .. } => Answer::FileError(format!(
+            "Project `{project}` not found or access denied! Make sure any includes in the pipeline \
+             configuration are correctly defined."
+        )),
+        Request::RemoteFile { url } => {
+            Answer::FileError(format!("Remote file `{url}` could not be fetched because of a socket error!"))
+        }
+        Request::Template { name } => {
+            Answer::FileError(format!("Included file `{name}` is empty or does not exist!"))
+        }
+    })
+}
+
+/// Every variable from outside the file, with its level.
+async fn variables(
+    ctx: &Ctx,
+    access: &Access,
+    user: &User,
+    start: &Start,
+    facts: &Facts,
+) -> Result<Variables> {
+    let before = before(start);
+    let of = facts::PipelineOf {
+        iid: None,
+        created_at: None,
+        name: None,
+        source: start.source,
+        ref_name: &facts.short_name,
+        tag: facts.tag,
+        protected: facts.protected,
+        before_sha: before.as_deref(),
+        commit: &facts.commit,
+    }
+    .facts();
+    let (server, project) = (facts::server(ctx), facts::project(&access.project));
+    let mut all = Variables::new();
+    all.extend(Level::Predefined, predefined::pre_pipeline(&server, &project, &of));
+    all.extend(Level::User, predefined::user(&facts::user(user)));
+    let (shared, row) = (ctx.clone(), access.project.clone());
+    let settings = ctx.db.read(move |tx| facts::settings_of(&shared, tx, &row)).await?;
+    for (owner, stored) in settings {
+        let level = level_of(owner);
+        all.extend(level, applicable([stored], None, facts.protected));
+    }
+    all.extend(Level::Pipeline, start.variables.iter().map(given));
+    Ok(all)
+}
+
+/// The level of a setting.
+pub(in crate::app) const fn level_of(owner: Owner) -> Level {
+    match owner {
+        Owner::Instance => Level::Instance,
+        Owner::Group(_) => Level::Group,
+        Owner::Project(_) => Level::Project,
+    }
+}
+
+fn given(variable: &NewVariable) -> Variable {
+    Variable {
+        file: variable.variable_type == VariableType::File,
+        ..Variable::private(&variable.key, &variable.value)
+    }
+}
