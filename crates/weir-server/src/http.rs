@@ -11,3 +11,4 @@ pub mod respond;
 pub mod router;
 pub mod runner;
 pub mod v4;
+pub mod web;

@@ -42,6 +42,7 @@ pub mod tokens;
 pub mod traces;
 pub mod users;
 pub mod variables;
+pub mod web_sessions;
 
 pub use db::{
     DatabaseUrl, Db, Durability, Engine, FromValue, Options, Row, ToValue, Tx, Value, Wake, placeholders,

@@ -3,5 +3,7 @@
 use crate::db::migrate::Migration;
 
 /// Every migration, in order. One that was released never changes; a new one is appended.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { file: "0001_init.sql", sql: include_str!("sql/0001_init.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { file: "0001_init.sql", sql: include_str!("sql/0001_init.sql") },
+    Migration { file: "0002_web_sessions.sql", sql: include_str!("sql/0002_web_sessions.sql") },
+];

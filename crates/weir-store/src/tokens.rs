@@ -104,16 +104,31 @@ pub fn insert(tx: &mut Tx<'_>, new: &NewToken, now: Timestamp) -> Result<Token> 
 
 /// The token with a digest and its user, whether they are active or not.
 pub fn find_by_digest(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<(Token, User)>> {
-    let row = tx.query_opt(
-        &format!(
-            "SELECT {COLUMNS}, {} FROM personal_access_tokens t JOIN users u ON u.id = t.user_id
-             WHERE t.digest = $1",
-            users::COLUMNS
-        ),
-        params![digest],
-    )?;
+    let sql = format!(
+        "SELECT {COLUMNS}, {} FROM personal_access_tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.digest = $1",
+        users::COLUMNS
+    );
+    with_user(tx.query_opt(&sql, params![digest])?.as_ref())
+}
+
+/// The token that opened a web session which has not expired, and its user; whether they are active or not.
+pub fn find_by_session(
+    tx: &mut Tx<'_>,
+    session: &TokenDigest,
+    now: Timestamp,
+) -> Result<Option<(Token, User)>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, {} FROM web_sessions s JOIN personal_access_tokens t ON t.id = s.token_id
+         JOIN users u ON u.id = t.user_id WHERE s.digest = $1 AND s.expires_at > $2",
+        users::COLUMNS
+    );
+    with_user(tx.query_opt(&sql, params![session, now])?.as_ref())
+}
+
+fn with_user(row: Option<&Row>) -> Result<Option<(Token, User)>> {
     row.map(|row| {
-        let mut c = Columns::of(&row);
+        let mut c = Columns::of(row);
         Ok((columns(&mut c)?, users::columns(&mut c)?))
     })
     .transpose()

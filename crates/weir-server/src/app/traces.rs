@@ -104,6 +104,11 @@ pub struct Reader {
 
 /// A job's trace as it is now; empty if the job wrote nothing.
 pub async fn read(ctx: &Ctx, access: &Access, id: JobId) -> Result<Reader> {
+    read_from(ctx, access, id, 0).await
+}
+
+/// The same without its first `start` bytes.
+pub async fn read_from(ctx: &Ctx, access: &Access, id: JobId, start: u64) -> Result<Reader> {
     let project = access.project.id;
     let (job, trace) = ctx
         .db
@@ -117,22 +122,25 @@ pub async fn read(ctx: &Ctx, access: &Access, id: JobId) -> Result<Reader> {
     }
     let Some(trace) = trace else { return Ok(Reader { size: 0, body: stream::empty().boxed() }) };
     let body = match trace.object_key {
+        _ if start >= trace.size => stream::empty().boxed(),
         Some(key) => {
-            let object = ctx.objects.get_stream(&key, None).await?;
+            let range = (start > 0).then_some(start..trace.size);
+            let object = ctx.objects.get_stream(&key, range).await?;
             object.body.map(|piece| piece.map_err(std::io::Error::other)).boxed()
         }
-        None => chunks(ctx.clone(), id, trace.size).boxed(),
+        None => chunks(ctx.clone(), id, start, trace.size).boxed(),
     };
     Ok(Reader { size: trace.size, body })
 }
 
-/// The first `size` bytes, out of the database or, once the trace was sealed meanwhile, out of its object.
+/// The bytes from `start` to `size`, out of the database or, once the trace was sealed meanwhile, out of its object.
 fn chunks(
     ctx: Ctx,
     id: JobId,
+    start: u64,
     size: u64,
 ) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
-    stream::try_unfold(0_u64, move |at| {
+    stream::try_unfold(start, move |at| {
         let ctx = ctx.clone();
         async move {
             if at >= size {

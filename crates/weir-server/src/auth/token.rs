@@ -180,7 +180,8 @@ fn find_running_job(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<(Use
     Ok(users::find(tx, user)?.map(|user| (user, job)))
 }
 
-fn usable(user: &User, token: &Token, now: Timestamp) -> Result<()> {
+/// Whether a token opens anything now, and whether its user may sign in.
+pub fn usable(user: &User, token: &Token, now: Timestamp) -> Result<()> {
     if token.revoked {
         return Err(Error::InvalidToken("Token was revoked. You have to re-authorize from the user."));
     }

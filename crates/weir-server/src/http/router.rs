@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::ctx::Ctx;
 use crate::error::Error;
-use crate::http::{git, health, layer, runner, v4};
+use crate::http::{git, health, layer, runner, v4, web};
 
 /// The whole server.
 pub fn router(ctx: Ctx) -> Router {
@@ -20,6 +20,7 @@ pub fn router(ctx: Ctx) -> Router {
         .route("/-/liveness", get(health::liveness))
         .route("/-/readiness", get(health::readiness))
         .route("/-/metrics", get(health::metrics))
+        .merge(web::routes())
         .fallback(fallback)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(panicked))
@@ -27,10 +28,15 @@ pub fn router(ctx: Ctx) -> Router {
         .with_state(ctx)
 }
 
-/// Repositories live under `/<any path>.git/…`, which no pattern of the router can express.
+/// Repositories live under `/<any path>.git/…` and pages under `/<any path>/-/…`, which no pattern of the router can
+/// express.
 async fn fallback(State(ctx): State<Ctx>, request: Request) -> Response {
-    match git::Route::parse(request.uri().path()) {
-        Some(route) => git::serve(ctx, route, request).await.into_response(),
+    let path = request.uri().path();
+    if let Some(route) = git::Route::parse(path) {
+        return git::serve(ctx, route, request).await.into_response();
+    }
+    match web::Route::parse(path) {
+        Some(route) => web::serve(ctx, route, request).await,
         None => Error::NoRoute.into_response(),
     }
 }

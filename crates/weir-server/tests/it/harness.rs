@@ -101,7 +101,7 @@ impl World {
 #[derive(Clone)]
 pub(crate) struct Caller {
     router: Router,
-    token: Option<String>,
+    pub(crate) token: Option<String>,
     /// The user's id; 0 for nobody.
     pub(crate) id: i64,
 }

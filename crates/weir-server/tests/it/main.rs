@@ -22,6 +22,7 @@ macro_rules! on_each_database {
 }
 
 mod branches;
+mod browser;
 mod commits;
 mod files;
 mod git;
@@ -35,3 +36,4 @@ mod protected_refs;
 mod tags;
 mod tokens;
 mod users;
+mod web;

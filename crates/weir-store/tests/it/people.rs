@@ -6,6 +6,7 @@ use weir_store::projects::{self, Filter};
 use weir_store::tokens::{self, NewToken};
 use weir_store::{
     Db, Error, Page, Result, TokenDigest, groups, namespaces, protected_refs, pushes, settings, users,
+    web_sessions,
 };
 
 use crate::world::{at, group, project, project_in, user};
@@ -68,6 +69,44 @@ async fn a_token_is_found_with_its_user_by_its_digest(db: Db) {
         let filter = tokens::Filter { active: Some((active, at(0))), ..tokens::Filter::default() };
         assert_eq!(db.read(move |tx| tokens::count(tx, &filter)).await.unwrap(), expected);
     }
+}
+
+async fn a_web_session_lasts_until_it_expires_or_is_deleted(db: Db) {
+    let token = TokenDigest::of("glpat-secret");
+    let [short, long] = ["short", "long"].map(TokenDigest::of);
+    db.write(move |tx| {
+        let user = user(tx, "dev")?;
+        let new = NewToken {
+            user_id: user.id,
+            name: "web".to_owned(),
+            description: None,
+            digest: token,
+            scopes: vec![TokenScope::ReadApi],
+            expires_on: None,
+        };
+        let token = tokens::insert(tx, &new, at(0))?;
+        web_sessions::insert(tx, &short, token.id, at(0), at(10))?;
+        web_sessions::insert(tx, &long, token.id, at(0), at(20))
+    })
+    .await
+    .unwrap();
+    let found = |session: TokenDigest, secs: i64| {
+        let db = db.clone();
+        async move {
+            let found = db.read(move |tx| tokens::find_by_session(tx, &session, at(secs))).await.unwrap();
+            found.map(|(token, user)| (token.name, user.username))
+        }
+    };
+    let dev = Some(("web".to_owned(), "dev".to_owned()));
+    assert_eq!(found(short, 9).await, dev);
+    assert_eq!(found(short, 10).await, None, "expired");
+    assert_eq!(found(token, 0).await, None, "a token is no session");
+    assert_eq!(db.write(|tx| web_sessions::delete_expired(tx, at(10))).await.unwrap(), 1);
+    assert_eq!(found(short, 0).await, None, "gone");
+    assert_eq!(found(long, 10).await, dev);
+    assert!(db.write(move |tx| web_sessions::delete(tx, &long)).await.unwrap());
+    assert!(!db.write(move |tx| web_sessions::delete(tx, &long)).await.unwrap());
+    assert_eq!(found(long, 10).await, None);
 }
 
 async fn groups_and_projects_share_one_name_space_of_paths(db: Db) {
@@ -269,6 +308,7 @@ async fn a_setting_is_made_once(db: Db) {
 weir_store::on_each_database!(
     names_of_users_are_unique_whatever_the_case,
     a_token_is_found_with_its_user_by_its_digest,
+    a_web_session_lasts_until_it_expires_or_is_deleted,
     groups_and_projects_share_one_name_space_of_paths,
     a_renamed_group_moves_all_below_it,
     the_highest_membership_counts,
