@@ -150,6 +150,12 @@ async fn the_events_of_a_job_that_ended_are_its_last(world: World) {
     assert!(events.text.contains("id: 3"));
     let rest = alice.get(&format!("{path}?start=0&lines=0&items=3")).await.text;
     assert!(!rest.contains("event: trace"), "all of it was shown: {rest}");
+    let again = alice.call(Method::GET, &path, &[("last-event-id", "2")], "").await.text;
+    assert!(
+        again.contains("id: 3") && !again.contains("built"),
+        "what came before the break is not told twice: {again}"
+    );
+    assert!(events.text.ends_with("event: end\ndata: over\n\n"), "without data browsers would pass it over");
 }
 
 async fn a_page_loads_nothing_from_elsewhere_and_is_not_framed(world: World) {

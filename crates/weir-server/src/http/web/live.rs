@@ -69,6 +69,11 @@ fn answer(watch: Watch) -> Response {
     response
 }
 
+/// Tells the browser not to come back. Browsers pass over an event without data.
+fn end() -> Event {
+    Event::default().event("end").data("over")
+}
+
 enum Watched {
     Pipeline { project: weir_api::id::ProjectId, id: PipelineId },
     Job { id: JobId, trace: Box<Trace> },
@@ -125,7 +130,7 @@ impl Watch {
         if let Err(error) = self.read().await {
             // What was watched may be gone; the page tells when it is loaded again.
             tracing::debug!(%error, "a page's events end");
-            self.ready.push_back(Event::default().event("end").data(""));
+            self.ready.push_back(end());
             self.over = true;
         }
     }
@@ -145,7 +150,7 @@ impl Watch {
             self.part = part;
         }
         if !active {
-            self.ready.push_back(Event::default().event("end").data(""));
+            self.ready.push_back(end());
             self.over = true;
         }
         Ok(())
