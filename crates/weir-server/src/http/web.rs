@@ -1,7 +1,7 @@
 //! Pages for people: projects, pipelines, jobs and their traces, to be read.
 //!
 //! A page shows what the API shows to the same caller, by the same use cases and the same table of rights. Whoever
-//! has not signed in is sent there wherever that may help. Pages work without scripts; [`live`] only saves reloading.
+//! has not signed in is sent there wherever that may help. Pages work without scripts; `live` only saves reloading.
 
 mod ansi;
 mod assets;
