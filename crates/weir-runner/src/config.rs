@@ -39,8 +39,8 @@ pub struct Config {
     pub environment: Vec<(String, String)>,
     /// The longest trace in bytes.
     pub output_limit: usize,
-    /// How often new output is sent. `None` leaves it to the server, which saves it requests while nobody watches; the
-    /// first output of a job goes sooner.
+    /// How long new output waits at most before it is sent. `None` leaves it to the server, which saves it requests
+    /// while nobody watches. The first output of a job goes sooner in any case.
     pub trace_interval: Option<Duration>,
     /// How long the server may hear nothing of a silent job. This is also how soon a cancellation is noticed then.
     pub keep_alive: Duration,

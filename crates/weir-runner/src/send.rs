@@ -100,7 +100,8 @@ impl Sender<'_> {
                 let interval = if progress.failures > 0 {
                     progress.backoff()
                 } else {
-                    self.config.trace_interval.unwrap_or_else(|| progress.pause(begin.elapsed()))
+                    let pause = progress.pause(begin.elapsed());
+                    self.config.trace_interval.map_or(pause, |most| pause.min(most))
                 };
                 next_patch = Instant::now() + interval;
             } else {
