@@ -33,17 +33,18 @@ impl Tasks {
 /// Starts every task; they end when `shutdown` is canceled.
 pub fn start(ctx: &Ctx, shutdown: &CancellationToken) -> Tasks {
     let tracker = TaskTracker::new();
-    let first = ctx.clone();
+    let (first, stop) = (ctx.clone(), shutdown.clone());
     tracker.spawn(async move {
         if let Err(error) = pushes::recover(&first).await {
             tracing::error!(%error, "pushes of the last run could not be looked after");
         }
+        every(first, stop, "pushes", None, async |ctx| {
+            Ok(pushes::sweep(ctx).await?.map(|due| due.secs_since(ctx.now())))
+        })
+        .await;
     });
     tracker.spawn(every(ctx.clone(), shutdown.clone(), "overdue jobs", Some(Wake::Delayed), async |ctx| {
         Ok(overdue::sweep(ctx).await?.map(|due| due.secs_since(ctx.now())))
-    }));
-    tracker.spawn(every(ctx.clone(), shutdown.clone(), "pushes", None, async |ctx| {
-        pushes::sweep(ctx).await.map(|()| None)
     }));
     tracker.spawn(every(
         ctx.clone(),

@@ -111,6 +111,17 @@ pub fn take_due(tx: &mut Tx<'_>, now: Timestamp, until: Timestamp, limit: i64) -
     Ok(pushes)
 }
 
+/// When the next push is due.
+pub fn next_due(tx: &mut Tx<'_>) -> Result<Option<Timestamp>> {
+    tx.query_one("SELECT min(due_at) FROM pushes", params![])?.get(0)
+}
+
+/// Looks at a push again at `due`.
+pub fn put_off(tx: &mut Tx<'_>, id: PushId, due: Timestamp) -> Result<()> {
+    tx.execute("UPDATE pushes SET due_at = $2 WHERE id = $1", params![id, due])?;
+    Ok(())
+}
+
 /// Its pipeline is created, or none is due. `false` if someone else was done first: then a pipeline created in
 /// this transaction is one too many, and the transaction must not commit.
 pub fn done(tx: &mut Tx<'_>, id: PushId) -> Result<bool> {

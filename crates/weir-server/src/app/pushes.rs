@@ -4,7 +4,7 @@
 //! makes up for it, so no push is without its pipeline.
 
 use weir_api::id::{ProjectId, PushId};
-use weir_api::{PipelineSource, VariableType};
+use weir_api::{PipelineSource, Timestamp, VariableType};
 use weir_git::{ObjectId, RefName, RefUpdate};
 use weir_store::pushes::{self, NewPush, Push};
 use weir_store::users::User;
@@ -19,6 +19,10 @@ use crate::error::{Error, Result};
 
 /// Seconds that a push may take before the background looks after it.
 const LEASE: i64 = 300;
+/// No push takes so many seconds: a ref that has not moved by then will not move any more.
+const SETTLED: i64 = 24 * 3600;
+/// Seconds until a push whose ref may still move is looked at again, at least; an older one can wait longer.
+const OPEN: i64 = 2;
 /// Attempts to make a pipeline of a push.
 const MAX_ATTEMPTS: u32 = 10;
 /// Pushes that the background handles at once.
@@ -112,19 +116,15 @@ pub async fn by_api(ctx: &Ctx, access: &Access, user: &User, update: &RefUpdate)
     Ok(moved?)
 }
 
-/// Makes up for pushes that nobody finished.
-pub async fn sweep(ctx: &Ctx) -> Result<()> {
+/// Makes up for pushes that nobody finished. Returns when the next one is due.
+pub async fn sweep(ctx: &Ctx) -> Result<Option<Timestamp>> {
     let now = ctx.now();
-    let due = ctx.db.write(move |tx| pushes::take_due(tx, now, now.plus_secs(LEASE), BATCH)).await?;
-    for push in due {
-        if let Err(error) = make_up(ctx, &push).await {
-            tracing::warn!(%error, push = push.id.0, "a push is still without its pipeline");
-            if push.attempts >= MAX_ATTEMPTS {
-                done(ctx, push.id).await?;
-            }
-        }
+    // A look writes nothing; only what is due costs a commit.
+    if ctx.db.read(pushes::next_due).await?.is_some_and(|due| due <= now) {
+        let due = ctx.db.write(move |tx| pushes::take_due(tx, now, now.plus_secs(LEASE), BATCH)).await?;
+        make_up_for(ctx, due).await?;
     }
-    Ok(())
+    Ok(ctx.db.read(pushes::next_due).await?)
 }
 
 /// After a crash: pushes that were under way are looked after at once.
@@ -134,12 +134,36 @@ pub async fn recover(ctx: &Ctx) -> Result<()> {
         .db
         .write(move |tx| pushes::take_due(tx, now.plus_secs(LEASE), now.plus_secs(LEASE), i64::MAX))
         .await?;
-    for push in all {
-        if let Err(error) = make_up(ctx, &push).await {
-            tracing::warn!(%error, push = push.id.0, "a push is still without its pipeline");
+    make_up_for(ctx, all).await
+}
+
+async fn make_up_for(ctx: &Ctx, due: Vec<Push>) -> Result<()> {
+    for push in due {
+        match make_up(ctx, &push).await {
+            Ok(Fate::Known) => {}
+            Ok(Fate::Open) => {
+                let now = ctx.now();
+                let age = now.as_secs() - push.created_at.as_secs();
+                let (id, again) = (push.id, now.plus_secs(OPEN.max(age / 4)));
+                ctx.db.write(move |tx| pushes::put_off(tx, id, again)).await?;
+            }
+            Err(error) => {
+                tracing::warn!(%error, push = push.id.0, "a push is still without its pipeline");
+                if push.attempts >= MAX_ATTEMPTS {
+                    done(ctx, push.id).await?;
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// What is known of a push that nobody finished.
+enum Fate {
+    /// It has its pipeline, or needs none.
+    Known,
+    /// Its ref has not moved, and still may: a long push is under way, or Git outlived the server for a moment.
+    Open,
 }
 
 async fn done(ctx: &Ctx, id: PushId) -> Result<()> {
@@ -148,21 +172,26 @@ async fn done(ctx: &Ctx, id: PushId) -> Result<()> {
 }
 
 /// Finishes a push of which nobody knows what became.
-async fn make_up(ctx: &Ctx, push: &Push) -> Result<()> {
+async fn make_up(ctx: &Ctx, push: &Push) -> Result<Fate> {
     let repository = ctx.repositories.repository(push.project_id.0);
     let (Ok(name), Ok(commit)) = (RefName::new(&push.ref_name), ObjectId::new(&push.after_sha)) else {
-        return done(ctx, push.id).await;
+        return done(ctx, push.id).await.map(|()| Fate::Known);
     };
-    match repository.read_ref(&name).await {
-        Ok(Some(now)) if now == commit => process(ctx, push).await,
+    let took_effect = match repository.read_ref(&name).await? {
+        Some(now) if now == commit => true,
         // A later push may have moved on from it.
-        Ok(Some(now)) if repository.is_ancestor(&commit, &now).await.unwrap_or(false) => {
-            process(ctx, push).await
-        }
-        // Git refused it.
-        Ok(_) => done(ctx, push.id).await,
-        Err(error) => Err(error.into()),
+        Some(now) => repository.is_ancestor(&commit, &now).await.unwrap_or(false),
+        None => false,
+    };
+    if took_effect {
+        process(ctx, push).await?;
+    } else if ctx.now() < push.created_at.plus_secs(SETTLED) {
+        return Ok(Fate::Open);
+    } else {
+        // Git refused it, or its client never sent it whole.
+        done(ctx, push.id).await?;
     }
+    Ok(Fate::Known)
 }
 
 /// Makes the pipeline of a push that took effect.
