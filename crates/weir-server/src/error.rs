@@ -39,8 +39,6 @@ pub enum Error {
     KeysetUnavailable,
     /// 409 `{"message": …}`.
     Conflict(String),
-    /// 410 `{"message": "410 Gone - …"}`.
-    Gone(&'static str),
     /// 412.
     PreconditionFailed,
     /// 413.
@@ -56,8 +54,6 @@ pub enum Error {
     Unprocessable(String),
     /// 422 `{"message": …}`: a record would be invalid, where GitLab says so with this status.
     Unacceptable(Value),
-    /// 503 `{"message": …}`: the server drains or a part of it is away; asking again later helps.
-    Unavailable(&'static str),
     /// 500: our fault. The client sees no detail, the log sees all.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -129,7 +125,6 @@ impl Error {
                 json!({ "error": "Keyset pagination is not yet available for this type of request" }),
             ),
             Self::Conflict(reason) => message(S::CONFLICT, reason.clone()),
-            Self::Gone(reason) => message(S::GONE, format!("410 Gone - {reason}")),
             Self::PreconditionFailed => message(S::PRECONDITION_FAILED, "412 Precondition Failed".to_owned()),
             Self::TooLarge(None) => message(S::PAYLOAD_TOO_LARGE, "413 Request Entity Too Large".to_owned()),
             Self::TooLarge(Some(reason)) => message(S::PAYLOAD_TOO_LARGE, (*reason).to_owned()),
@@ -144,7 +139,6 @@ impl Error {
                 message(S::UNPROCESSABLE_ENTITY, format!("422 Unprocessable Entity - {reason}"))
             }
             Self::Unacceptable(value) => (S::UNPROCESSABLE_ENTITY, json!({ "message": value })),
-            Self::Unavailable(reason) => message(S::SERVICE_UNAVAILABLE, (*reason).to_owned()),
             Self::Internal(_) => message(S::INTERNAL_SERVER_ERROR, "500 Internal Server Error".to_owned()),
         }
     }

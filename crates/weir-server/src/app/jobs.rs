@@ -13,7 +13,7 @@ use weir_store::projects::Project;
 use weir_store::runners::{self, Runner, RunnerManager};
 use weir_store::traces::{self, Trace};
 use weir_store::users::{self, User};
-use weir_store::{Page as Rows, Tx, tag_sets, variables};
+use weir_store::{Tx, tag_sets, variables};
 
 use super::access::Access;
 use super::pipelines::{NewVariable, seal};
@@ -352,10 +352,4 @@ pub async fn erase(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result
     )
     .await?;
     find(ctx, access, id).await
-}
-
-/// All rows of a pipeline, for callers inside the server.
-pub async fn rows_of_pipeline(ctx: &Ctx, pipeline: PipelineId) -> Result<Vec<Job>> {
-    let filter = Filter { pipeline_id: Some(pipeline), ..Filter::default() };
-    Ok(ctx.db.read(move |tx| jobs::list(tx, &filter, Rows::first(i64::MAX))).await?)
 }
