@@ -60,4 +60,20 @@ ids! {
     TagSetId,
     /// A ref update whose pipelines are to be created.
     PushId,
+    /// A pipeline trigger token.
+    TriggerId,
+    /// A pipeline schedule.
+    PipelineScheduleId,
+    /// A merge request, numbered over the whole instance.
+    MergeRequestId,
+    /// An environment.
+    EnvironmentId,
+    /// A deployment, numbered over the whole instance.
+    DeploymentId,
+    /// A resource group.
+    ResourceGroupId,
+    /// A webhook.
+    HookId,
+    /// A task of the outbox.
+    TaskId,
 }

@@ -7,7 +7,7 @@ use crate::effect::{Changes, Effect};
 use crate::event::{Event, Outcome, Refused};
 use crate::state::{JobIndex, JobState, PipelineState};
 use crate::step::Step;
-use crate::{cancel, delayed, downstream, limits, manual, retry, status, timeout};
+use crate::{cancel, delayed, downstream, limits, manual, resource_group, retry, status, timeout};
 
 /// Applies one event, and decides every job that it makes decidable.
 ///
@@ -23,7 +23,7 @@ pub fn apply(state: &mut PipelineState, event: Event, now: Timestamp) -> Result<
         Event::Finished { job, outcome } => finish(&mut step, job, outcome)?,
         Event::Alive { job } => alive(&mut step, job)?,
         Event::Cancel { job, force } => cancel::cancel(&mut step, job, force)?,
-        Event::CancelPipeline => cancel::cancel_pipeline(&mut step),
+        Event::CancelPipeline { cascade } => cancel::cancel_pipeline(&mut step, cascade),
         Event::DropPipeline { reason } => cancel::drop_pipeline(&mut step, reason),
         Event::CancelInterruptible => cancel::cancel_interruptible(&mut step),
         Event::Retry { job } => retry::retry(&mut step, job)?,
@@ -31,6 +31,7 @@ pub fn apply(state: &mut PipelineState, event: Event, now: Timestamp) -> Result<
         Event::Play { job } => manual::play(&mut step, job)?,
         Event::Unschedule { job } => delayed::unschedule(&mut step, job)?,
         Event::Due { job } => delayed::due(&mut step, job)?,
+        Event::ResourceGranted { job } => resource_group::granted(&mut step, job)?,
         Event::Erase { job } => erase(&mut step, job)?,
         Event::Enqueue { job } => manual::enqueue(&mut step, job)?,
         Event::DownstreamCreated { job, strategy } => downstream::created(&mut step, job, strategy)?,
@@ -45,7 +46,7 @@ pub fn apply(state: &mut PipelineState, event: Event, now: Timestamp) -> Result<
 /// A runner takes a job.
 fn pick(step: &mut Step<'_>, job: JobIndex, timeout: u64, cancel_gracefully: bool) -> Result<(), Refused> {
     let row = step.find(job)?;
-    if row.bridge || row.status != Pending {
+    if row.is_bridge() || row.status != Pending {
         return Err(Refused::Status(row.status));
     }
     let row = step.edit(job);
@@ -61,9 +62,9 @@ fn finish(step: &mut Step<'_>, job: JobIndex, outcome: Outcome) -> Result<(), Re
     let to = match (row.status, outcome) {
         // The runner's verdict on a canceled job does not count.
         (Canceling, _) => Canceled,
-        (_, Outcome::Success) if row.bridge || is_unfinished(row.status) => Success,
+        (_, Outcome::Success) if row.is_bridge() || is_unfinished(row.status) => Success,
         (_, Outcome::Failed { .. })
-            if row.bridge || is_unfinished(row.status) || status::is_blocked(row.status) =>
+            if row.is_bridge() || is_unfinished(row.status) || status::is_blocked(row.status) =>
         {
             Failed
         }
@@ -103,7 +104,7 @@ fn after_failure(step: &mut Step<'_>, job: JobIndex) {
     if retry::is_automatic(state, row) {
         retry::retry_one(step, job);
     } else if state.cancel_on_job_failure && !row.allow_failure && !row.retried {
-        cancel::cancel_pipeline(step);
+        cancel::cancel_pipeline(step, true);
     }
 }
 
@@ -125,7 +126,7 @@ fn alive(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
 /// Source: `app/services/ci/build_erase_service.rb`.
 fn erase(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
     let row = step.find(job)?;
-    if row.bridge || row.erased_at.is_some() || !status::is_completed(row.status) {
+    if row.is_bridge() || row.erased_at.is_some() || !status::is_completed(row.status) {
         return Err(Refused::NotErasable);
     }
     let now = step.now();

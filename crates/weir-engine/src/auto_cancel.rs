@@ -60,9 +60,9 @@ pub fn on_new_commit(state: &PipelineState, rule: Option<OnNewCommit>) -> Option
         OnNewCommit::Interruptible => Some(Event::CancelInterruptible),
         OnNewCommit::Conservative => {
             let is_protected = state.jobs.iter().any(|job| {
-                !job.bridge && !job.interruptible && matches!(job.status, Running | Success | Failed)
+                !job.is_bridge() && !job.interruptible && matches!(job.status, Running | Success | Failed)
             });
-            (!is_protected).then_some(Event::CancelPipeline)
+            (!is_protected).then_some(Event::CancelPipeline { cascade: false })
         }
     }
 }

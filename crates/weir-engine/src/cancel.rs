@@ -5,6 +5,7 @@
 use weir_api::FailureReason;
 use weir_api::JobStatus::{Canceled, Canceling, Created, Failed, Running};
 
+use crate::effect::Effect;
 use crate::event::Refused;
 use crate::state::{JobIndex, JobState};
 use crate::status;
@@ -21,9 +22,12 @@ pub(crate) fn cancel(step: &mut Step<'_>, job: JobIndex, force: bool) -> Result<
 }
 
 /// Cancels every job that can be, manual and delayed ones included.
-pub(crate) fn cancel_pipeline(step: &mut Step<'_>) {
+pub(crate) fn cancel_pipeline(step: &mut Step<'_>, cascade: bool) {
     for job in cancelable(step, |_| true) {
         stop(step, job);
+    }
+    if cascade {
+        step.effect(Effect::CancelChildren);
     }
 }
 

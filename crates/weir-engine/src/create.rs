@@ -3,7 +3,7 @@
 use weir_api::{JobStatus, Timestamp};
 use weir_compiler::plan::{self, Action, AllowFailure, Plan, Scheduling};
 
-use crate::state::{JobState, PipelineState, StageState};
+use crate::state::{JobKind, JobState, PipelineState, StageState};
 
 /// The state of a pipeline with these jobs, all of them created. [`crate::Event::Created`] decides the first.
 ///
@@ -28,7 +28,10 @@ fn row(job: &plan::Job, now: Timestamp) -> JobState {
     JobState {
         name: job.name.clone(),
         stage: u32::try_from(job.stage).unwrap_or(u32::MAX),
-        bridge: matches!(job.action, Action::Trigger(_)),
+        kind: match job.action {
+            Action::Run(_) => JobKind::Build,
+            Action::Trigger(_) => JobKind::Bridge,
+        },
         status: JobStatus::Created,
         retried: false,
         retry_of: None,

@@ -6,6 +6,7 @@ use weir_api::JobStatus;
 
 use crate::effect::Effect;
 use crate::event::Refused;
+use crate::resource_group;
 use crate::state::JobIndex;
 use crate::step::Step;
 
@@ -26,7 +27,7 @@ pub(crate) fn due(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
     if row.scheduled_at.is_some_and(|at| at > step.now()) {
         return Err(Refused::NotDue);
     }
-    step.enqueue(job);
+    resource_group::enqueue(step, job);
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub fn of(state: &PipelineState, job: JobIndex, definition: &plan::Job) -> Vec<J
     };
     state
         .latest()
-        .filter(|(_, row)| !row.bridge)
+        .filter(|(_, row)| !row.is_bridge())
         .filter(|(_, row)| match &needed {
             Some(needed) => needed.contains(row.name.as_str()),
             None => row.stage < stage,

@@ -14,7 +14,7 @@ use crate::step::Step;
 /// The downstream pipeline exists: the bridge follows it, or is done.
 pub(crate) fn created(step: &mut Step<'_>, job: JobIndex, strategy: Option<Strategy>) -> Result<(), Refused> {
     let row = step.find(job)?;
-    if !row.bridge || row.status != Pending {
+    if !row.is_bridge() || row.status != Pending {
         return Err(Refused::Status(row.status));
     }
     step.transition(job, Running);
@@ -33,7 +33,7 @@ pub(crate) fn changed(
     strategy: Strategy,
 ) -> Result<(), Refused> {
     let row = step.find(job)?;
-    if !row.bridge {
+    if !row.is_bridge() {
         return Err(Refused::Status(row.status));
     }
     let to = match (downstream, strategy) {
@@ -49,7 +49,7 @@ pub(crate) fn changed(
 /// that were skipped because of it. The downstream pipeline stays the same.
 pub(crate) fn restarted(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
     let row = step.find(job)?;
-    if !row.bridge || row.retried {
+    if !row.is_bridge() || row.retried {
         return Err(Refused::Status(row.status));
     }
     if status::is_completed(row.status) {

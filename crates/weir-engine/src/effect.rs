@@ -29,6 +29,15 @@ pub enum Effect {
     Schedule(JobIndex, Timestamp),
     /// Start the bridge's downstream pipeline, unless it has one: a bridge can be reset after it was skipped.
     TriggerDownstream(JobIndex),
+    /// The job waits for the resource of its group: [`crate::Event::ResourceGranted`] lets it go on.
+    RequestResource(JobIndex),
+    /// The job has come to its end, and any resource that it held is free.
+    ReleaseResource(JobIndex),
+    /// Cancel the child pipelines of this one, and theirs; downstream pipelines of other projects go on.
+    CancelChildren,
+    /// Something here was retried or played: the bridge that waits for this pipeline waits again
+    /// ([`crate::Event::DownstreamRestarted`]).
+    RestartUpstream,
     /// Delete artifacts and trace.
     EraseData(JobIndex),
     /// For hooks, the web and metrics: a job's status changed.

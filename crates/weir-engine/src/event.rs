@@ -39,7 +39,10 @@ pub enum Event {
         force: bool,
     },
     /// Cancel everything that can be canceled.
-    CancelPipeline,
+    CancelPipeline {
+        /// Child pipelines, too. A newer pipeline leaves them alone: they are candidates on their own.
+        cascade: bool,
+    },
     /// Cancel every job that can be and is `interruptible`.
     CancelInterruptible,
     /// Fail every job that could be canceled: its user was blocked, its project is deleted.
@@ -71,6 +74,11 @@ pub enum Event {
     },
     /// Artifacts and trace of a finished job go.
     Erase {
+        /// The job.
+        job: JobIndex,
+    },
+    /// The job got the resource of its group.
+    ResourceGranted {
         /// The job.
         job: JobIndex,
     },

@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 use weir_api::JobStatus::{Created, Manual, Scheduled, Skipped};
 use weir_compiler::plan::When;
 
+use crate::effect::Effect;
 use crate::event::Refused;
-use crate::retry;
 use crate::state::{JobIndex, JobState};
 use crate::step::Step;
+use crate::{resource_group, retry};
 
 /// Whether the job is one that a person starts.
 pub(crate) const fn is_actionable(job: &JobState) -> bool {
@@ -20,7 +21,7 @@ pub(crate) const fn is_actionable(job: &JobState) -> bool {
 
 /// Whether [`crate::Event::Play`] is allowed.
 pub fn is_playable(job: &JobState) -> bool {
-    if job.bridge {
+    if job.is_bridge() {
         return job.status == Manual;
     }
     is_actionable(job) && (matches!(job.status, Manual | Scheduled) || retry::is_retryable(job))
@@ -33,7 +34,7 @@ pub(crate) fn play(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
         return Err(Refused::NotPlayable);
     }
     if matches!(row.status, Manual | Scheduled) {
-        step.enqueue(job);
+        resource_group::enqueue(step, job);
         reset_skipped_dependents(step, job);
     } else {
         retry::retry_one(step, job);
@@ -44,7 +45,7 @@ pub(crate) fn play(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
 /// The bare transition.
 pub(crate) fn enqueue(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
     match step.find(job)?.status {
-        Created | Skipped | Manual | Scheduled => step.enqueue(job),
+        Created | Skipped | Manual | Scheduled => resource_group::enqueue(step, job),
         status => return Err(Refused::Status(status)),
     }
     Ok(())
@@ -79,4 +80,5 @@ pub(crate) fn reset_skipped_dependents(step: &mut Step<'_>, job: JobIndex) {
     for index in skipped {
         step.transition(index, Created);
     }
+    step.effect(Effect::RestartUpstream);
 }

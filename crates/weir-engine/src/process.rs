@@ -13,10 +13,10 @@ use weir_api::JobStatus;
 use weir_api::JobStatus::{Canceled, Created, Failed, Pending, Skipped, Success};
 use weir_compiler::plan::When;
 
-use crate::delayed;
 use crate::state::{JobIndex, JobState, PipelineState};
 use crate::status::StatusSet;
 use crate::step::Step;
+use crate::{delayed, resource_group};
 
 /// What becomes of a created job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) fn run(step: &mut Step<'_>) {
     let Pass { verdicts, stages, all } = Pass::over(step.state());
     for (job, verdict) in verdicts {
         match verdict {
-            Verdict::Enqueue => step.enqueue(job),
+            Verdict::Enqueue => resource_group::enqueue(step, job),
             Verdict::Schedule(start_in) => delayed::schedule(step, job, start_in),
             Verdict::Actionize | Verdict::Skip => step.transition(job, verdict.status()),
         }
@@ -175,8 +175,8 @@ fn decide(job: &JobState, previous: JobStatus, by_needs: bool) -> Option<Verdict
     Some(match (proceeds, job.when, job.start_in) {
         (false, ..) => Verdict::Skip,
         _ if job.enqueue_immediately => Verdict::Enqueue,
-        (_, When::Delayed, Some(start_in)) if !job.bridge => Verdict::Schedule(start_in),
-        (_, When::Delayed, None) if !job.bridge => Verdict::Actionize,
+        (_, When::Delayed, Some(start_in)) if !job.is_bridge() => Verdict::Schedule(start_in),
+        (_, When::Delayed, None) if !job.is_bridge() => Verdict::Actionize,
         (_, When::Manual, _) => Verdict::Actionize,
         _ => Verdict::Enqueue,
     })

@@ -13,6 +13,7 @@ use weir_api::FailureReason::{
 use weir_api::JobStatus::{Canceled, Canceling, Created, Failed, Skipped, Success};
 use weir_compiler::plan::{Retry, RetryWhen};
 
+use crate::effect::Effect;
 use crate::event::Refused;
 use crate::limits;
 use crate::manual;
@@ -21,7 +22,7 @@ use crate::step::Step;
 
 /// Whether [`crate::Event::Retry`] is allowed: the newest attempt, at its end, and not doomed to fail again.
 pub const fn is_retryable(job: &JobState) -> bool {
-    let doomed = job.bridge
+    let doomed = job.is_bridge()
         && matches!(job.failure_reason, Some(PipelineLoopDetected | ReachedMaxDescendantPipelinesDepth));
     !job.retried && !doomed && matches!(job.status, Success | Failed | Canceled | Canceling)
 }
@@ -47,7 +48,7 @@ pub(crate) fn retry_one(step: &mut Step<'_>, job: JobIndex) {
 pub(crate) fn retry_pipeline(step: &mut Step<'_>) {
     let latest = || step.state().latest();
     let repeated: Vec<JobIndex> = latest()
-        .filter(|(_, job)| !job.bridge && job.status != Success && is_retryable(job))
+        .filter(|(_, job)| !job.is_bridge() && job.status != Success && is_retryable(job))
         .map(|(index, _)| index)
         .collect();
     let skipped: Vec<JobIndex> =
@@ -58,6 +59,7 @@ pub(crate) fn retry_pipeline(step: &mut Step<'_>) {
     for job in skipped {
         step.transition(job, Created);
     }
+    step.effect(Effect::RestartUpstream);
 }
 
 /// Adds the next attempt of a job; only one row of a name is ever the newest.
@@ -88,7 +90,7 @@ fn repeat(step: &mut Step<'_>, job: JobIndex, enqueue_immediately: bool) {
 
 /// Whether a job that has just failed is to be retried by itself.
 pub(crate) fn is_automatic(state: &PipelineState, job: &JobState) -> bool {
-    if job.bridge || job.retried {
+    if job.is_bridge() || job.retried {
         return false;
     }
     let reason = job.failure_reason.unwrap_or(FailureReason::UnknownFailure);

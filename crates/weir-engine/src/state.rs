@@ -39,6 +39,15 @@ pub struct StageState {
     pub status: JobStatus,
 }
 
+/// What a row of a pipeline is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobKind {
+    /// A job that a runner runs.
+    Build,
+    /// A job that starts another pipeline.
+    Bridge,
+}
+
 /// One job or bridge row.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and a column of its own")]
@@ -47,8 +56,8 @@ pub struct JobState {
     pub name: String,
     /// Index into [`PipelineState::stages`].
     pub stage: u32,
-    /// Whether it is a bridge.
-    pub bridge: bool,
+    /// What it does when its turn comes.
+    pub kind: JobKind,
     /// Its status.
     pub status: JobStatus,
     /// Whether a newer attempt exists; only rows with `false` count.
@@ -95,6 +104,13 @@ pub struct JobState {
     pub updated_at: Timestamp,
     /// When artifacts and trace were erased.
     pub erased_at: Option<Timestamp>,
+}
+
+impl JobState {
+    /// Whether it starts another pipeline instead of running on a runner.
+    pub const fn is_bridge(&self) -> bool {
+        matches!(self.kind, JobKind::Bridge)
+    }
 }
 
 impl PipelineState {

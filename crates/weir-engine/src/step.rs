@@ -82,10 +82,14 @@ impl<'a> Step<'a> {
             Success | Failed | Canceled => row.finished_at = Some(now),
             _ => {}
         }
-        let bridge = row.bridge;
+        let bridge = row.is_bridge();
+        let has_group = row.resource_group.is_some();
         self.changes.jobs.push(job);
         self.dirty = true;
         self.effect(Effect::JobStatus { job, from, to });
+        if has_group && status::is_completed(to) {
+            self.effect(Effect::ReleaseResource(job));
+        }
         match (bridge, from, to) {
             (false, Pending, _) => self.effect(Effect::Dequeue(job)),
             (false, _, Pending) => self.effect(Effect::Enqueue(job)),
@@ -95,14 +99,6 @@ impl<'a> Step<'a> {
             }
             _ => {}
         }
-    }
-
-    /// Lets a job wait for its runner.
-    ///
-    /// A job with a resource group goes straight to pending too: which of several pipelines holds the resource
-    /// is not known to the state of one of them.
-    pub(crate) fn enqueue(&mut self, job: JobIndex) {
-        self.transition(job, Pending);
     }
 
     /// Decides what the changes have made decidable, and hands out everything that changed.
@@ -155,7 +151,7 @@ impl<'a> Step<'a> {
 fn busy_seconds(state: &PipelineState, now: Timestamp) -> f64 {
     let mut intervals: Vec<(Timestamp, Timestamp)> = state
         .latest()
-        .filter(|(_, job)| !job.bridge && matches!(job.status, Success | Failed | Running | Canceled))
+        .filter(|(_, job)| !job.is_bridge() && matches!(job.status, Success | Failed | Running | Canceled))
         .filter_map(|(_, job)| Some((job.started_at?, job.finished_at.unwrap_or(now))))
         .collect();
     intervals.sort_unstable();

@@ -23,6 +23,8 @@ pub enum Wake {
     Job(JobId),
     /// A pipeline's status changed.
     Pipeline(ProjectId, PipelineId),
+    /// A task was left in the outbox.
+    Outbox,
     /// A job ended: its trace can be archived.
     TraceEnded,
     /// A job is delayed: its time must not be missed.

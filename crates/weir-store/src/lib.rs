@@ -25,6 +25,7 @@ pub mod members;
 pub mod namespaces;
 pub mod object_deletions;
 pub mod objects;
+pub mod outbox;
 mod page;
 pub mod pipelines;
 pub mod projects;

@@ -51,7 +51,7 @@ fn conservative_spares_a_pipeline_once_a_job_that_must_not_be_interrupted_has_st
         for rule in [None, Some(OnNewCommit::Conservative)] {
             assert_eq!(
                 on_new_commit(&scenario.state, rule),
-                cancels.then_some(Event::CancelPipeline),
+                cancels.then_some(Event::CancelPipeline { cascade: false }),
                 "{events:?}"
             );
         }

@@ -513,7 +513,8 @@ fn canceling_a_pipeline_takes_everything_that_has_not_ended() {
     .shows("canceled: success canceled canceled canceled canceled canceled canceled canceled canceled");
     assert_eq!(scenario.job("delayed").scheduled_at, None);
     let again = scenario.after("cancel");
-    assert!(again.changes.jobs.is_empty() && again.changes.effects.is_empty());
+    assert!(again.changes.jobs.is_empty());
+    assert_eq!(again.changes.effects, [Effect::CancelChildren]);
 }
 
 #[test]
@@ -772,9 +773,13 @@ fn on_failure_is_skipped_on_the_way_and_the_next_stage_goes_on() {
 }
 
 #[test]
-fn a_job_with_a_resource_group_is_queued_like_any_other() {
+fn a_job_of_a_resource_group_waits_until_it_gets_the_resource() {
     let grouped = job("a").with(|job| job.resource_group = Some("production".to_owned()));
-    Scenario::of([grouped]).shows("pending: pending");
+    let scenario = Scenario::of([grouped]);
+    assert!(scenario.changes.effects.contains(&Effect::RequestResource(JobIndex(0))));
+    let scenario = scenario.shows("waiting_for_resource: waiting_for_resource").after("grant a");
+    let scenario = scenario.shows("pending: pending").after("run a").after("success a");
+    assert!(scenario.changes.effects.contains(&Effect::ReleaseResource(JobIndex(0))));
 }
 
 #[test]

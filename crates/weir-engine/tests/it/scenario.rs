@@ -162,7 +162,7 @@ impl Scenario {
         let Some(name) = words.next() else {
             return match event {
                 "retry" => Event::RetryPipeline,
-                "cancel" => Event::CancelPipeline,
+                "cancel" => Event::CancelPipeline { cascade: true },
                 _ => panic!("`{line}` is no event of a pipeline"),
             };
         };
@@ -184,6 +184,7 @@ impl Scenario {
             "unschedule" => Event::Unschedule { job },
             "due" => Event::Due { job },
             "erase" => Event::Erase { job },
+            "grant" => Event::ResourceGranted { job },
             "enqueue" => Event::Enqueue { job },
             _ => panic!("`{line}` is no event of a job"),
         }

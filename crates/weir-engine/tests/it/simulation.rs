@@ -78,7 +78,7 @@ fn event(kind: u8, job: JobIndex) -> Event {
         8 => Event::Finished { job, outcome: failed(Some(3)) },
         9 => Event::Cancel { job, force: false },
         10 => Event::Cancel { job, force: true },
-        11 => Event::CancelPipeline,
+        11 => Event::CancelPipeline { cascade: true },
         20 => Event::CancelInterruptible,
         21 => Event::DownstreamRestarted { job },
         22 => Event::DropPipeline { reason: "user_blocked".parse().unwrap() },
@@ -153,7 +153,7 @@ fn verdict(job: &JobState, previous: JobStatus) -> JobStatus {
     match job.when {
         _ if !accepted.contains(&previous.as_str()) => Skipped,
         _ if job.enqueue_immediately => Pending,
-        When::Delayed if job.bridge => Pending,
+        When::Delayed if job.is_bridge() => Pending,
         When::Delayed if job.start_in.is_some() => Scheduled,
         When::Delayed | When::Manual => Manual,
         _ => Pending,
@@ -181,7 +181,7 @@ fn check(before: &PipelineState, event: Event, scenario: &Scenario) {
     // The effects tell the same story as the rows.
     let mut statuses: BTreeMap<JobIndex, JobStatus> = before.rows().map(|(n, job)| (n, job.status)).collect();
     let queued = |state: &PipelineState| -> BTreeSet<JobIndex> {
-        state.rows().filter(|(_, job)| job.status == Pending && !job.bridge).map(|(n, _)| n).collect()
+        state.rows().filter(|(_, job)| job.status == Pending && !job.is_bridge()).map(|(n, _)| n).collect()
     };
     let mut queue = queued(before);
     for &effect in &changes.effects {
@@ -201,8 +201,11 @@ fn check(before: &PipelineState, event: Event, scenario: &Scenario) {
             Effect::Enqueue(job) => assert!(queue.insert(job)),
             Effect::Dequeue(job) => assert!(queue.remove(&job)),
             Effect::Schedule(job, at) => assert_eq!(state.job(job).scheduled_at, Some(at)),
-            Effect::TriggerDownstream(job) => assert!(state.job(job).bridge),
+            Effect::TriggerDownstream(job) => assert!(state.job(job).is_bridge()),
             Effect::PipelineStatus { from, to } => assert_eq!((from, to), (before.status, state.status)),
+            Effect::RequestResource(job) => assert!(state.job(job).resource_group.is_some()),
+            Effect::ReleaseResource(job) => assert!(state.job(job).resource_group.is_some()),
+            Effect::CancelChildren | Effect::RestartUpstream => {}
             Effect::EraseData(_) => panic!("nothing was erased"),
         }
     }

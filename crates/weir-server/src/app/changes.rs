@@ -1,41 +1,15 @@
 //! The one way in which the server changes a pipeline, and who hears of it.
 
+use weir_api::JobStatus;
 use weir_api::id::{JobId, PipelineId, ProjectId};
-use weir_api::{FailureReason, JobStatus, Timestamp};
-use weir_engine::{Changes, Effect, Event, JobIndex, Outcome, PipelineState, Refused};
+use weir_engine::{Effect, Event, JobIndex, Refused};
 use weir_store::pipelines::{self, Transition};
 use weir_store::{Tx, artifacts, projects};
 
+use super::outbox::{self, Task};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-
-/// Applies an event, and fails the bridges that it starts: downstream pipelines are not created yet.
-pub fn apply(state: &mut PipelineState, event: Event, now: Timestamp) -> Result<Changes, Refused> {
-    let mut changes = weir_engine::apply(state, event, now)?;
-    let mut next = 0;
-    while let Some(effect) = changes.effects.get(next) {
-        next += 1;
-        if let Effect::TriggerDownstream(job) = *effect {
-            let reason = FailureReason::DownstreamPipelineCreationFailed;
-            let outcome = Outcome::Failed { reason, exit_code: None };
-            join(&mut changes, weir_engine::apply(state, Event::Finished { job, outcome }, now)?);
-        }
-    }
-    Ok(changes)
-}
-
-/// Adds later changes to earlier ones.
-fn join(first: &mut Changes, second: Changes) {
-    first.jobs.extend(second.jobs);
-    first.jobs.sort_unstable();
-    first.jobs.dedup();
-    first.stages.extend(second.stages);
-    first.stages.sort_unstable();
-    first.stages.dedup();
-    first.pipeline |= second.pipeline;
-    first.effects.extend(second.effects);
-}
 
 /// A job's place: its pipeline and its index there.
 #[derive(Debug, Clone, Copy)]
@@ -56,20 +30,31 @@ pub fn transition(
 ) -> Result<Transition> {
     let now = ctx.now();
     let done = pipelines::transition(tx, &ctx.pipelines, pipeline, now, |state, _| {
-        apply(state, event, now).map_err(refused)
+        weir_engine::apply(state, event, now).map_err(refused)
     })?
     .ok_or(Error::RecordNotFound)?;
-    follow(tx, pipeline, &done)?;
+    follow(tx, ctx, pipeline, &done)?;
     Ok(done)
 }
 
-/// What a transition entails in the same transaction: the artifacts of the newest successful pipeline of a ref stay
-/// although they expire, if the project wants that.
-pub fn follow(tx: &mut Tx<'_>, pipeline: PipelineId, done: &Transition) -> Result<()> {
-    let passed = |effect: &Effect| matches!(effect, Effect::PipelineStatus { to: JobStatus::Success, .. });
-    if !done.changes.effects.iter().any(passed) {
-        return Ok(());
+/// What a transition entails in the same transaction, the first one of a new pipeline included. What it means for
+/// other pipelines is left in the outbox.
+pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &Transition) -> Result<()> {
+    let now = ctx.now();
+    for effect in &done.changes.effects {
+        match *effect {
+            Effect::TriggerDownstream(job) => {
+                outbox::add(tx, &Task::CreateDownstream { bridge: id_of(done, job)? }, now)?;
+            }
+            Effect::PipelineStatus { to: JobStatus::Success, .. } => keep_latest_artifacts(tx, pipeline)?,
+            _ => {}
+        }
     }
+    Ok(())
+}
+
+/// The artifacts of the newest successful pipeline of a ref stay although they expire, if the project wants that.
+fn keep_latest_artifacts(tx: &mut Tx<'_>, pipeline: PipelineId) -> Result<()> {
     let Some(row) = pipelines::find(tx, pipeline)? else { return Ok(()) };
     let Some(project) = projects::find(tx, row.project_id)? else { return Ok(()) };
     if project.settings.keep_latest_artifact {
@@ -95,7 +80,11 @@ pub fn announce(ctx: &Ctx, project: ProjectId, pipeline: PipelineId, transition:
             Effect::Enqueue(_) | Effect::Dequeue(_) => {}
             Effect::Schedule(..) => ctx.bus.wake(Wake::Delayed),
             Effect::EraseData(_) => ctx.bus.wake(Wake::Background),
-            Effect::TriggerDownstream(_) => {}
+            Effect::TriggerDownstream(_)
+            | Effect::RestartUpstream
+            | Effect::CancelChildren
+            | Effect::RequestResource(_)
+            | Effect::ReleaseResource(_) => ctx.bus.wake(Wake::Outbox),
         }
     }
     if transition.changes.effects.iter().any(|effect| matches!(effect, Effect::Enqueue(_))) {

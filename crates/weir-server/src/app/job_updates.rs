@@ -70,7 +70,7 @@ pub async fn update(ctx: &Ctx, id: JobId, token: &Secret, update: JobUpdate) -> 
                     refused = Some(state.job(job.index).status);
                     return Ok::<_, Error>(weir_engine::Changes::default());
                 }
-                let changes = changes::apply(state, event, now)
+                let changes = weir_engine::apply(state, event, now)
                     .map_err(|refused| Error::forbidden(refused.to_string()))?;
                 Ok(changes)
             })?;
@@ -78,7 +78,7 @@ pub async fn update(ctx: &Ctx, id: JobId, token: &Secret, update: JobUpdate) -> 
                 return Ok((Updated::NotProcessing { status }, None));
             }
             if let Some(done) = &done {
-                changes::follow(tx, job.pipeline_id, done)?;
+                changes::follow(tx, &shared, job.pipeline_id, done)?;
             }
             let job = jobs::find(tx, id)?.ok_or(Error::Forbidden(None))?;
             Ok((Updated::Accepted { status: job.status }, done.map(|done| (job, done))))

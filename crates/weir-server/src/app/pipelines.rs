@@ -118,7 +118,7 @@ pub async fn variables(ctx: &Ctx, project: &Project, id: PipelineId) -> Result<V
 
 /// Cancels whatever of the pipeline can be canceled. One that has ended stays as it is.
 pub async fn cancel(ctx: &Ctx, access: &Access, id: PipelineId) -> Result<PipelineDetails> {
-    change(ctx, access, id, Event::CancelPipeline, None).await
+    change(ctx, access, id, Event::CancelPipeline { cascade: true }, None).await
 }
 
 /// Retries the failed and canceled jobs.

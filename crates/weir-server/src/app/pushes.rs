@@ -229,6 +229,8 @@ async fn process(ctx: &Ctx, push: &Push) -> Result<()> {
         name,
         commit: resolved.commit,
         variables: push.options.iter().filter_map(|option| variable(option)).collect(),
+        inputs: Vec::new(),
+        config: None,
     };
     match pipelines::create(ctx, &access, &user, start).await {
         Ok(_) => Ok(()),

@@ -143,7 +143,15 @@ ids!(
     ArtifactId,
     VariableId,
     TagSetId,
-    PushId
+    PushId,
+    TriggerId,
+    PipelineScheduleId,
+    MergeRequestId,
+    EnvironmentId,
+    DeploymentId,
+    ResourceGroupId,
+    HookId,
+    TaskId
 );
 
 macro_rules! vocabularies {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use weir_api::id::{JobId, PipelineId, ProjectId};
 use weir_api::{JobStatus, Timestamp};
 use weir_compiler::plan::{self, Retry, When};
-use weir_engine::{Changes, Effect, JobIndex, JobState, PipelineState, StageState};
+use weir_engine::{Changes, Effect, JobIndex, JobKind, JobState, PipelineState, StageState};
 
 use super::cache::{Loaded, PipelineCache};
 use super::{NewPipeline, on_new_commit_word};
@@ -199,7 +199,7 @@ fn insert_jobs(
             integer(job.stage),
             Value::Text(stage),
             Value::Text(&job.name),
-            Value::Boolean(job.bridge),
+            Value::Boolean(job.is_bridge()),
             Value::Boolean(new.protected),
             tag_set,
             environment.map_or(Value::Null, Value::Text),
@@ -308,12 +308,13 @@ fn read_job(row: &Row) -> Result<JobState> {
     let mut c = Columns::of(row);
     let _id: JobId = c.next()?;
     let (name, stage, bridge) = (c.next()?, c.next()?, c.next()?);
+    let kind = if bridge { JobKind::Bridge } else { JobKind::Build };
     let (status, retried, retry_of) = (c.next()?, c.next()?, c.next::<Option<u32>>()?);
     let timing: Timing = c.json()?;
     Ok(JobState {
         name,
         stage,
-        bridge,
+        kind,
         status,
         retried,
         retry_of: retry_of.map(JobIndex),
@@ -555,7 +556,13 @@ fn perform(
                 artifacts::delete_of_job(tx, job(index)?, now)?;
                 traces::erase(tx, job(index)?, now)?;
             }
-            Effect::Schedule(..) | Effect::TriggerDownstream(_) | Effect::PipelineStatus { .. } => {}
+            Effect::Schedule(..)
+            | Effect::TriggerDownstream(_)
+            | Effect::RestartUpstream
+            | Effect::CancelChildren
+            | Effect::RequestResource(_)
+            | Effect::ReleaseResource(_)
+            | Effect::PipelineStatus { .. } => {}
         }
     }
     let of = |entering: bool| -> Vec<JobId> {

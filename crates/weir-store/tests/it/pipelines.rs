@@ -401,7 +401,7 @@ async fn thousands_of_jobs_change_at_once(db: Db) {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let inserted = pipeline(tx, &project, &names)?;
             let cache = PipelineCache::default();
-            apply(tx, &cache, inserted.id, Event::CancelPipeline, at(1)).unwrap();
+            apply(tx, &cache, inserted.id, Event::CancelPipeline { cascade: true }, at(1)).unwrap();
             let queued: i64 = tx.query_one("SELECT count(*) FROM queue", params![])?.get(0)?;
             let head: Option<i64> = tx.query_one("SELECT max(head) FROM queue_lanes", params![])?.get(0)?;
             let rows = tx.query("SELECT status, count(*) FROM jobs GROUP BY status", params![])?;

@@ -29,10 +29,13 @@ pub(super) async fn compile(
 ) -> Result<Option<Compiled>> {
     let project = &access.project;
     let path = facts::config_path(project);
-    let text = match read_file(repository, &start.commit, path).await? {
-        Answer::File(None) => return Ok(None),
-        Answer::File(text) => text,
-        _ => None,
+    let text = match &start.config {
+        Some(text) => Some(text.clone()),
+        None => match read_file(repository, &start.commit, path).await? {
+            Answer::File(None) => return Ok(None),
+            Answer::File(text) => text,
+            _ => None,
+        },
     };
     let mut context = Context::new(start.source, &facts.short_name, &project.full_path);
     context.tag = facts.tag;

@@ -63,6 +63,10 @@ pub struct Start {
     pub commit: ObjectId,
     /// Variables given with it.
     pub variables: Vec<NewVariable>,
+    /// Values of the configuration's `spec:inputs` given with it.
+    pub inputs: Vec<(String, serde_json::Value)>,
+    /// A configuration in place of the project's file.
+    pub config: Option<String>,
 }
 
 /// Seals given variables for the database.
@@ -104,6 +108,8 @@ pub async fn create_by_api(
         name,
         commit: resolved.commit,
         variables,
+        inputs: Vec::new(),
+        config: None,
     };
     let created = create(ctx, access, user, start).await?;
     let id = created.ok_or_else(|| Error::internal("a pipeline that was asked for was not made"))?;
@@ -316,7 +322,7 @@ async fn store(
 ) -> Result<PipelineId> {
     let now = ctx.now();
     let mut state = weir_engine::create(&plan, now);
-    let changes = changes::apply(&mut state, Event::Created, now)
+    let changes = weir_engine::apply(&mut state, Event::Created, now)
         .map_err(|refused| Error::internal(format!("a new pipeline was refused: {refused}")))?;
     let (inserted, transition) = insert(ctx, start, new, state, plan, changes).await?;
     ctx.metrics.pipelines.inc();
@@ -339,10 +345,8 @@ async fn insert(
         Origin::Pushed { push, .. } => push,
         Origin::Asked => None,
     };
-    let now = ctx.now();
-    let done = changes.clone();
-    let inserted = ctx
-        .db
+    let (now, shared) = (ctx.now(), ctx.clone());
+    ctx.db
         .write(move |tx: &mut Tx<'_>| {
             // The push is done in the transaction that makes its pipeline: there is never a second one.
             if let Some(push) = push
@@ -352,11 +356,11 @@ async fn insert(
             }
             let inserted = pipelines::insert(tx, &new, &state, &plan.jobs, &changes, now)?;
             insert_for_pipeline(tx, inserted.id, &given)?;
-            Ok(inserted)
+            let done = pipelines::Transition { changes: changes.clone(), ids: inserted.jobs.clone() };
+            changes::follow(tx, &shared, inserted.id, &done)?;
+            Ok((inserted, done))
         })
-        .await?;
-    let transition = pipelines::Transition { changes: done, ids: inserted.jobs.clone() };
-    Ok((inserted, transition))
+        .await
 }
 
 #[cfg(test)]
@@ -375,6 +379,8 @@ mod tests {
             name: RefName::new("refs/heads/main").unwrap(),
             commit: ObjectId::zero(),
             variables: Vec::new(),
+            inputs: Vec::new(),
+            config: None,
         };
         let pushed = |skip| start(Origin::Pushed { push: None, before: None, skip });
         for text in ["Fix [skip ci]", "[CI SKIP] x", "a\n\n[ci-skip]", "[skip_ci]"] {

@@ -34,12 +34,15 @@ pub(super) async fn cancel(ctx: &Ctx, project: &Project, start: &Start, id: Pipe
             .write(move |tx| {
                 let done = pipelines::transition(tx, &shared.pipelines, old, now, |state, _| {
                     match auto_cancel::on_new_commit(state, rule) {
-                        Some(event) => changes::apply(state, event, now)
+                        Some(event) => weir_engine::apply(state, event, now)
                             .map_err(|refused| Error::internal(refused.to_string())),
                         None => Ok(Changes::default()),
                     }
                 })?;
-                if done.as_ref().is_some_and(|done| !done.changes.jobs.is_empty()) {
+                if let Some(done) = &done
+                    && !done.changes.jobs.is_empty()
+                {
+                    changes::follow(tx, &shared, old, done)?;
                     pipelines::set_canceled_by(tx, old, id)?;
                 }
                 Ok::<_, Error>(done)
