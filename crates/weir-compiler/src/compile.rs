@@ -145,7 +145,7 @@ impl Compilation {
 
     fn run(&mut self, findings: &mut Findings, outcome: &mut Outcome) -> Option<()> {
         let variables = self.context.include_variables();
-        let loaded = Loader::new(&mut self.facts, findings, variables).root(&self.path);
+        let loaded = Loader::new(&mut self.facts, findings, variables).root(&self.path, &self.context.inputs);
         let mut config = match loaded {
             Ok(config) => config?,
             Err(Stopped) => return Some(()),

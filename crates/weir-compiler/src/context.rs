@@ -20,6 +20,8 @@ pub struct Context {
     /// All variables from outside the file, with their levels. The compiler adds those of the file and, per
     /// job, those that follow from the job, such as `CI_JOB_NAME`.
     pub variables: Variables,
+    /// Values for the `spec:inputs` of the file, given with the pipeline.
+    pub inputs: Vec<(String, serde_json::Value)>,
 }
 
 impl Context {
@@ -32,6 +34,7 @@ impl Context {
             project_path: project_path.to_owned(),
             default_branch: None,
             variables: Variables::new(),
+            inputs: Vec::new(),
         }
     }
 

@@ -9,13 +9,18 @@ use weir_yaml::{FileId, Mapping, Node, Span, Value, parse_at, split_documents};
 use crate::compile::{Answer, Facts, Request};
 use crate::diagnostic::Severity;
 use crate::entry::{Entry, Findings, strings_of, to_json};
+use crate::inputs::{self, Problem, from_json};
+use crate::interpolation::interpolate;
 use crate::keywords::rules::{self, Place};
-use crate::limits::{INCLUDES, TOTAL_BYTES};
+use crate::limits::{INCLUDES, INPUTS, TOTAL_BYTES};
 use crate::merge::deep_merge;
 use crate::regexp::Regexp;
 use crate::rules::{Outcome, Rules};
 use crate::vars::{References, Variables, expand};
 
+/// GitLab's words for values that a file has no use for.
+const INPUTS_WITHOUT_HEADER: &str =
+    "Given inputs not defined in the `spec` section of the included configuration file";
 const KINDS: [&str; 6] = ["local", "project", "remote", "template", "artifact", "component"];
 
 /// Reads a file and all it includes.
@@ -44,6 +49,8 @@ struct File {
     kind: &'static str,
     location: String,
     scope: Scope,
+    /// Values for its inputs.
+    inputs: Vec<(String, Node)>,
 }
 
 /// The reading ended: with an error that is among the findings.
@@ -57,7 +64,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The merged tree of the file at `path`; none while facts are missing.
-    pub(crate) fn root(&mut self, path: &str) -> Loaded {
+    pub(crate) fn root(&mut self, path: &str, inputs: &[(String, serde_json::Value)]) -> Loaded {
         let Some(answer) = self.facts.get(&Request::LocalFile { path: path.to_owned() }) else {
             return Ok(None);
         };
@@ -72,7 +79,12 @@ impl<'a> Loader<'a> {
         }
         self.bytes = text.len();
         self.local.insert(path.to_owned());
-        match self.content(file, &text, None)? {
+        if inputs.len() > INPUTS {
+            return self.stop(None, format!("There cannot be more than {INPUTS} inputs"));
+        }
+        let given: Vec<(String, Node)> =
+            inputs.iter().map(|(name, value)| (name.clone(), from_json(value, Span::default()))).collect();
+        match self.content(file, &text, None, &given)? {
             Some(content) => self.complete(content, &Scope::Own),
             None => self.stop(Some(Span::new(file, 0, 0)), "Invalid configuration format"),
         }
@@ -83,12 +95,14 @@ impl<'a> Loader<'a> {
         Err(Stopped)
     }
 
-    /// The content document of a text; none if it is no mapping. `location` is that of an included file.
+    /// The content document of a text with the inputs filled in; none if it is no mapping. `location` is that of
+    /// an included file.
     fn content(
         &mut self,
         file: FileId,
         text: &str,
         location: Option<&str>,
+        given: &[(String, Node)],
     ) -> Result<Option<Mapping>, Stopped> {
         let mut roots = Vec::new();
         for part in split_documents(text) {
@@ -100,12 +114,40 @@ impl<'a> Loader<'a> {
         let mut roots = roots.into_iter();
         let Some(first) = roots.next() else { return Ok(None) };
         let spec = first.as_mapping().and_then(|mapping| mapping.entry("spec"));
-        let (Some(spec), Some(content)) = (spec, roots.next()) else { return Ok(into_mapping(first)) };
-        if spec.value.as_mapping().is_some_and(|spec| spec.contains("inputs")) {
-            let message = "`spec:inputs` is not supported: write the values into the file";
-            return self.stop(Some(spec.key.span), message);
+        let (Some(spec), Some(content)) = (spec, roots.next()) else {
+            if given.is_empty() {
+                return Ok(into_mapping(first));
+            }
+            return self
+                .stop_by(location, &[Problem { span: None, message: INPUTS_WITHOUT_HEADER.to_owned() }]);
+        };
+        let Some(content) = into_mapping(content) else { return Ok(None) };
+        let header = Entry { node: &spec.value, location: "header:spec".to_owned(), key: spec.key.span };
+        let inputs = match inputs::resolve(&header, given, self.findings) {
+            Ok(inputs) => inputs,
+            Err(problems) => return self.stop_by(location, &problems),
+        };
+        match interpolate(content, &inputs, &self.variables) {
+            Ok(content) => Ok(Some(content)),
+            Err(problem) => self.stop_by(location, &[problem]),
         }
-        Ok(into_mapping(content))
+    }
+
+    /// Stops with up to three problems in one message, as GitLab tells them; the labels show all of them.
+    fn stop_by<T>(&mut self, location: Option<&str>, problems: &[Problem]) -> Result<T, Stopped> {
+        let Some(first) = problems.first() else { return Err(Stopped) };
+        let messages: Vec<&str> = problems.iter().take(3).map(|problem| problem.message.as_str()).collect();
+        let message = match location {
+            Some(location) => format!("`{location}`: {}", messages.join(", ")),
+            None => messages.join(", "),
+        };
+        let more = problems
+            .iter()
+            .skip(1)
+            .filter_map(|problem| self.findings.sources.label(problem.span?, problem.message.as_str()));
+        let more: Vec<_> = more.collect();
+        self.findings.add(Severity::Error, "inputs", first.span, message).labels.extend(more);
+        Err(Stopped)
     }
 
     fn document(
@@ -202,7 +244,8 @@ impl<'a> Loader<'a> {
             return self.stop(span, format!("Included file `{shown}` needs to be a string"));
         };
         let location = self.expand(text);
-        match kind {
+        let inputs = self.inputs(mapping)?;
+        let files = match kind {
             "local" => self.local(&location, item.span, scope),
             "remote" => Ok(Some(vec![self.remote(location, item.span)?])),
             "template" => Ok(Some(vec![self.template(location, item.span)?])),
@@ -212,7 +255,21 @@ impl<'a> Loader<'a> {
                 "Including configs from artifacts is only allowed when triggering child pipelines",
             ),
             _ => self.stop(span, format!("Component '{location}' - content not found")),
-        }
+        }?;
+        Ok(files.map(|files| files.into_iter().map(|file| File { inputs: inputs.clone(), ..file }).collect()))
+    }
+
+    /// The values that an item of `include` gives to its files.
+    fn inputs(&mut self, item: &Mapping) -> Result<Vec<(String, Node)>, Stopped> {
+        let Some(node) = item.get("inputs").filter(|node| !node.is_null()) else { return Ok(Vec::new()) };
+        let Some(given) = node.as_mapping() else {
+            return self.stop(Some(node.span), "Given inputs must be a hash");
+        };
+        let named = given.iter().map(|item| {
+            let value = Node::new(item.value.span, item.value.value.clone());
+            (item.key.to_text().unwrap_or_default(), value)
+        });
+        Ok(named.collect())
     }
 
     /// Whether the item's rules let it in; none while facts are missing.
@@ -243,8 +300,13 @@ impl<'a> Loader<'a> {
     fn local(&mut self, location: &str, span: Span, scope: &Scope) -> Result<Option<Vec<File>>, Stopped> {
         self.check_extension(location, span)?;
         let path = location.trim_start_matches('/').to_owned();
-        let file =
-            |request, location: String| File { request, kind: "Local", location, scope: scope.clone() };
+        let file = |request, location: String| File {
+            request,
+            kind: "Local",
+            location,
+            scope: scope.clone(),
+            inputs: Vec::new(),
+        };
         match scope {
             Scope::Nobody => self.stop(Some(span), format!("Local file `{location}` does not have project!")),
             Scope::Project { project, git_ref } => {
@@ -282,7 +344,7 @@ impl<'a> Loader<'a> {
         }
         self.check_extension(location.split(['?', '#']).next().unwrap_or_default(), span)?;
         let request = Request::RemoteFile { url: location.clone() };
-        Ok(File { request, kind: "Remote", location, scope: Scope::Nobody })
+        Ok(File { request, kind: "Remote", location, scope: Scope::Nobody, inputs: Vec::new() })
     }
 
     fn template(&mut self, location: String, span: Span) -> Result<File, Stopped> {
@@ -290,7 +352,7 @@ impl<'a> Loader<'a> {
             return self.stop(Some(span), format!("Template file `{location}` is not a valid location!"));
         }
         let request = Request::Template { name: location.clone() };
-        Ok(File { request, kind: "Template", location, scope: Scope::Nobody })
+        Ok(File { request, kind: "Template", location, scope: Scope::Nobody, inputs: Vec::new() })
     }
 
     fn project(&mut self, project: &str, mapping: &Mapping, span: Span) -> Result<Vec<File>, Stopped> {
@@ -312,7 +374,7 @@ impl<'a> Loader<'a> {
             let scope = Scope::Project { project: project.to_owned(), git_ref: git_ref.clone() };
             let request =
                 Request::ProjectFile { project: project.to_owned(), git_ref: git_ref.clone(), path };
-            files.push(File { request, kind: "Project", location, scope });
+            files.push(File { request, kind: "Project", location, scope, inputs: Vec::new() });
         }
         Ok(files)
     }
@@ -357,7 +419,7 @@ impl<'a> Loader<'a> {
             _ => location.as_str(),
         };
         let id = self.findings.sources.add(path, &text);
-        match self.content(id, &text, Some(location))? {
+        match self.content(id, &text, Some(location), &file.inputs)? {
             Some(content) => self.complete(content, &file.scope),
             None => self.stop(span, format!("Included file `{location}` does not have valid YAML syntax!")),
         }

@@ -17,6 +17,8 @@ mod entry;
 mod extends;
 mod graph;
 mod include;
+mod inputs;
+mod interpolation;
 mod keywords;
 mod matrix;
 mod merge;

@@ -68,5 +68,23 @@ pub const EXPOSE_AS_CHARS: usize = 100;
 pub const TIMEOUT_SECONDS: u64 = 2_592_000;
 /// Seconds of `start_in`: a week.
 pub const START_IN_SECONDS: u64 = 604_800;
+/// Options of one input.
+pub const INPUT_OPTIONS: usize = 50;
+/// Inputs given to one pipeline.
+pub const INPUTS: usize = 20;
+/// Functions in one interpolation block.
+pub const BLOCK_FUNCTIONS: usize = 3;
+/// Segments of a path in an interpolation block.
+pub const BLOCK_SEGMENTS: usize = 5;
+/// Bytes of a path in an interpolation block.
+pub const BLOCK_BYTES: usize = 1024;
+/// Indices of a path in an interpolation block.
+pub const BLOCK_INDICES: usize = 5;
+/// Distinct interpolation blocks of a file.
+pub const BLOCKS: usize = 10_000;
+/// Nodes of a file with inputs.
+pub const INTERPOLATED_NODES: usize = 500_000;
+/// Bytes of one text of a file with inputs, before and after its blocks are replaced.
+pub const INTERPOLATED_BYTES: usize = 1 << 20;
 /// Retries of a job.
 pub const RETRIES: u8 = 2;

@@ -14,6 +14,8 @@ pub(crate) struct Facts<'f> {
     pub(crate) files: &'f [(&'f str, &'f str)],
     pub(crate) changed: Option<Vec<&'f str>>,
     pub(crate) paths: Option<Vec<&'f str>>,
+    pub(crate) inputs: Vec<(String, serde_json::Value)>,
+    pub(crate) variables: Vec<(Level, Variable)>,
 }
 
 impl Default for Facts<'_> {
@@ -25,6 +27,8 @@ impl Default for Facts<'_> {
             files: &[],
             changed: None,
             paths: None,
+            inputs: Vec::new(),
+            variables: Vec::new(),
         }
     }
 }
@@ -34,6 +38,10 @@ pub(crate) fn compile_with(text: &str, facts: &Facts<'_>) -> Compiled {
     context.tag = facts.tag;
     let key = if facts.tag { "CI_COMMIT_TAG" } else { "CI_COMMIT_BRANCH" };
     context.variables.push(Level::Predefined, Variable::public(key, facts.ref_name));
+    for (level, variable) in &facts.variables {
+        context.variables.push(*level, variable.clone());
+    }
+    context.inputs.clone_from(&facts.inputs);
     let mut compilation = Compilation::new(".gitlab-ci.yml", Some(text), context);
     let paths = |paths: &Option<Vec<&str>>| {
         Answer::Paths(paths.as_ref().map(|paths| paths.iter().map(|&path| path.to_owned()).collect()))

@@ -40,6 +40,7 @@ pub(super) async fn compile(
     let mut context = Context::new(start.source, &facts.short_name, &project.full_path);
     context.tag = facts.tag;
     context.default_branch.clone_from(&project.default_branch);
+    context.inputs.clone_from(&start.inputs);
     context.variables = variables(ctx, access, user, start, facts).await?;
     let mut compilation = Compilation::new(path, text.as_deref(), context);
     for _ in 0..MAX_ROUNDS {
