@@ -229,7 +229,7 @@ async fn process(ctx: &Ctx, push: &Push) -> Result<()> {
         name,
         commit: resolved.commit,
         variables: push.options.iter().filter_map(|option| variable(option)).collect(),
-        inputs: Vec::new(),
+        inputs: push.options.iter().filter_map(|option| input(option)).collect(),
         config: None,
     };
     match pipelines::create(ctx, &access, &user, start).await {
@@ -257,6 +257,12 @@ fn variable(option: &str) -> Option<NewVariable> {
     })
 }
 
+/// `ci.input=name=value`; the value is read as JSON where its input wants no text.
+fn input(option: &str) -> Option<(String, serde_json::Value)> {
+    let (name, value) = option.strip_prefix("ci.input=")?.split_once('=')?;
+    (!name.is_empty()).then(|| (name.to_owned(), serde_json::Value::String(value.to_owned())))
+}
+
 /// A project without a default branch takes the first one pushed.
 async fn adopt_default_branch(ctx: &Ctx, project: ProjectId, name: &RefName) -> Result<()> {
     let Some(branch) = name.branch() else { return Ok(()) };
@@ -281,6 +287,8 @@ mod tests {
         assert_eq!(read("ci.variable=A="), pair("A", ""));
         assert_eq!(read("ci.variable=A"), None);
         assert_eq!(read("ci.variable==1"), None);
+        assert_eq!(input("ci.input=a=b=c"), Some(("a".to_owned(), "b=c".into())));
+        assert_eq!(input("ci.input==1"), None);
         assert_eq!(read("ci.skip"), None);
     }
 }

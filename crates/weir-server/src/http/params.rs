@@ -325,6 +325,15 @@ impl<'a> Fields<'a> {
         Some(all)
     }
 
+    /// A hash of values of any kind.
+    pub fn object(&mut self, key: &str) -> Option<Vec<(String, Value)>> {
+        let Value::Object(map) = self.value(key)? else {
+            self.complain(key, "is invalid");
+            return None;
+        };
+        Some(map.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
     /// Adds a complaint of the caller's own.
     pub fn refuse(&mut self, complaint: impl Into<String>) {
         self.complaints.push(complaint.into());

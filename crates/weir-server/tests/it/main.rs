@@ -28,6 +28,7 @@ mod files;
 mod git;
 mod groups;
 mod harness;
+mod inputs;
 mod members;
 mod metadata;
 mod namespaces;

@@ -94,6 +94,7 @@ pub async fn create_by_api(
     user: &User,
     git_ref: &str,
     variables: Vec<NewVariable>,
+    inputs: Vec<(String, serde_json::Value)>,
 ) -> Result<PipelineDetails> {
     let repository = commits::repository(ctx, &access.project);
     let not_found = || Error::base("Reference not found");
@@ -108,7 +109,7 @@ pub async fn create_by_api(
         name,
         commit: resolved.commit,
         variables,
-        inputs: Vec::new(),
+        inputs,
         config: None,
     };
     let created = create(ctx, access, user, start).await?;

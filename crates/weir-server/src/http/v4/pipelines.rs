@@ -88,9 +88,10 @@ pub async fn create(call: Call) -> Result<Response> {
     let mut fields = call.params.fields();
     let git_ref = fields.required("ref");
     let variables = fields.hashes("variables", new_variable).unwrap_or_default();
+    let inputs = fields.object("inputs").unwrap_or_default();
     fields.check()?;
     let user = call.caller.signed_in()?;
-    let created = pipelines::create_by_api(&call.ctx, &access, user, &git_ref, variables).await?;
+    let created = pipelines::create_by_api(&call.ctx, &access, user, &git_ref, variables, inputs).await?;
     Ok(respond::created(entity::pipelines::full(&call.ctx, &access.project, &created)))
 }
 
