@@ -44,6 +44,29 @@ pub enum Request {
     },
     /// All paths of the pipeline's commit. Answered with [`Answer::Paths`].
     RepositoryPaths,
+    /// All paths of a commit of another project. Answered with [`Answer::Paths`] or [`Answer::FileError`].
+    ProjectPaths {
+        /// The project's full path.
+        project: String,
+        /// Branch, tag or SHA; none means the default branch.
+        git_ref: Option<String>,
+    },
+    /// What identifies files of the pipeline's commit as they are there. Answered with [`Answer::Ids`].
+    FileIds {
+        /// Their paths.
+        paths: Vec<String>,
+        /// Which ids.
+        of: FileId,
+    },
+}
+
+/// What identifies a file as it is in a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileId {
+    /// Its blob: the content.
+    Blob,
+    /// The last commit that changed it.
+    Commit,
 }
 
 /// An answer to a [`Request`].
@@ -51,10 +74,12 @@ pub enum Request {
 pub enum Answer {
     /// A file's text; none if it does not exist.
     File(Option<String>),
-    /// The file cannot be had, and why, in GitLab's words; for changed paths: `compare_to` is no ref.
+    /// What was asked for cannot be had, and why, in GitLab's words; for changed paths: `compare_to` is no ref.
     FileError(String),
     /// Paths; none if they are unknown, which counts as changed.
     Paths(Option<Vec<String>>),
+    /// Ids of the files that there are.
+    Ids(Vec<String>),
 }
 
 /// What [`Compilation::step`] comes to.

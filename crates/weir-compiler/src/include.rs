@@ -71,7 +71,9 @@ impl<'a> Loader<'a> {
         let text = match answer.clone() {
             Answer::File(Some(text)) => text,
             Answer::FileError(message) => return self.stop(None, message),
-            Answer::File(None) | Answer::Paths(_) => return self.stop(None, "Missing CI config file"),
+            Answer::File(None) | Answer::Paths(_) | Answer::Ids(_) => {
+                return self.stop(None, "Missing CI config file");
+            }
         };
         let file = self.findings.sources.add(path, &text);
         if text.trim().is_empty() {
@@ -400,10 +402,10 @@ impl<'a> Loader<'a> {
                 let message = message.clone();
                 return self.stop(span, message);
             }
-            Some(Answer::File(None) | Answer::Paths(_)) if file.kind == "Template" => {
+            Some(_) if file.kind == "Template" => {
                 return self.stop(span, format!("Included file `{location}` is empty or does not exist!"));
             }
-            Some(Answer::File(None) | Answer::Paths(_)) => {
+            Some(_) => {
                 return self.stop(span, format!("{shown} does not exist!"));
             }
         };
@@ -434,7 +436,7 @@ fn into_mapping(node: Node) -> Option<Mapping> {
 }
 
 /// The regular expression of a wildcard: `*` stays within a folder, `**/` is any folders, `**` is anything.
-fn wildcard(pattern: &str) -> String {
+pub(crate) fn wildcard(pattern: &str) -> String {
     let mut regexp = String::from("^");
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {

@@ -29,7 +29,7 @@ mod seed;
 #[cfg(test)]
 mod testing;
 
-pub use compile::{Answer, Compilation, Compiled, Refusal, Request, Step};
+pub use compile::{Answer, Compilation, Compiled, FileId, Refusal, Request, Step};
 pub use context::Context;
 pub use diagnostic::{Diagnostic, Label, Severity, SourceFile, Sources};
 pub use plan::Plan;

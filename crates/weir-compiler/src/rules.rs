@@ -81,13 +81,17 @@ impl Rules<'_> {
 
     fn exists(&mut self, exists: &Exists) -> Result<Option<bool>, String> {
         let expanded = Expanded::new(self.variables, References::Keep);
-        if let Some(project) = &exists.project {
-            let project = expanded.expand(project);
-            return Err(format!("rules:exists:project `{project}` not found or access denied"));
-        }
         let globs: Vec<String> = exists.paths.iter().map(|glob| expanded.expand(glob)).collect();
-        let paths = match self.facts.get(&Request::RepositoryPaths) {
+        let request = match &exists.project {
+            None => Request::RepositoryPaths,
+            Some(project) => Request::ProjectPaths {
+                project: expanded.expand(project),
+                git_ref: exists.git_ref.as_deref().map(|text| expanded.expand(text)),
+            },
+        };
+        let paths = match self.facts.get(&request) {
             None => return Ok(None),
+            Some(Answer::FileError(message)) => return Err(message.clone()),
             Some(Answer::Paths(Some(paths))) => paths,
             Some(_) => return Ok(Some(true)),
         };

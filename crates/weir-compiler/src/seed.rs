@@ -3,8 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::compile::{Facts, Refusal};
+use sha1::{Digest, Sha1};
+
+use crate::compile::{Answer, Facts, FileId, Refusal, Request};
 use crate::entry::Findings;
+use crate::include::wildcard;
 use crate::keywords::job::Job;
 use crate::keywords::needs::Need;
 use crate::keywords::root::Config;
@@ -15,6 +18,7 @@ use crate::matrix::{self, Instance};
 use crate::plan::{
     Action, AllowFailure, AutoCancel, Dependencies, Environment, Plan, Run, Scheduling, Variable, When,
 };
+use crate::regexp::Regexp;
 use crate::rules::{Expanded, Outcome, Rules};
 use crate::vars::predefined::{self, JobFacts};
 use crate::vars::{Expansion, Level, References};
@@ -200,10 +204,11 @@ impl Seeder<'_> {
             // Values stand here as written: GitLab expands tags once, not their values.
             .map(|tag| crate::vars::expand(tag, References::Keep, |name| variables.get(name)))
             .collect();
+        let Some(caches) = caches(self.facts, job) else { return Seeded::Missing };
         let planned = plan::Job {
             name: instance.name.clone(),
             stage: 0,
-            action: action(job),
+            action: action(job, caches),
             when: when(matched.and_then(|rule| rule.when.as_deref()).or(job.when.as_deref())),
             start_in: matched.and_then(|rule| rule.start_in).or(job.start_in),
             allow_failure: allow_failure(job, matched),
@@ -299,7 +304,50 @@ fn assemble(stages: &[String], seeds: Vec<Seed>) -> Plan {
     Plan { name: None, stages, jobs, auto_cancel: AutoCancel::default() }
 }
 
-fn action(job: &Job) -> Action {
+/// The caches with their keys; none while facts are missing.
+fn caches(facts: &mut Facts, job: &Job) -> Option<Vec<plan::Cache>> {
+    let mut caches = Vec::new();
+    for unkeyed in job.inheritable.cache.iter().flatten() {
+        let mut cache = unkeyed.cache.clone();
+        if let Some((files, of)) = &unkeyed.files {
+            let digest = digest(facts, files, *of)?;
+            cache.key = format!("{}-{digest}", cache.key);
+        }
+        caches.push(cache);
+    }
+    Some(caches)
+}
+
+/// The digest of what identifies files. Source: `lib/gitlab/ci/pipeline/seed/build/cache.rb`.
+fn digest(facts: &mut Facts, files: &[String], of: FileId) -> Option<String> {
+    let mut paths: Vec<String> = Vec::new();
+    for file in files {
+        if !file.contains('*') {
+            paths.push(file.clone());
+            continue;
+        }
+        let Answer::Paths(Some(all)) = facts.get(&Request::RepositoryPaths)? else { continue };
+        let Ok(pattern) = Regexp::new(&wildcard(file)) else { continue };
+        paths.extend(all.iter().filter(|path| pattern.is_match(path)).cloned());
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    if paths.is_empty() {
+        return Some("default".to_owned());
+    }
+    let Answer::Ids(ids) = facts.get(&Request::FileIds { paths, of })? else {
+        return Some("default".to_owned());
+    };
+    let mut ids = ids.clone();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Some("default".to_owned());
+    }
+    Some(format!("{:x}", Sha1::digest(ids.join("-"))))
+}
+
+fn action(job: &Job, cache: Vec<plan::Cache>) -> Action {
     if job.is_bridge {
         return Action::Trigger(Box::new(job.trigger.clone().unwrap_or_default()));
     }
@@ -319,7 +367,7 @@ fn action(job: &Job) -> Action {
         image: inheritable.image.clone(),
         services: inheritable.services.clone().unwrap_or_default(),
         artifacts,
-        cache: inheritable.cache.clone().unwrap_or_default(),
+        cache,
     }))
 }
 

@@ -57,7 +57,11 @@ pub(crate) fn compile_with(text: &str, facts: &Facts<'_>) -> Compiled {
                 Answer::File(file.map(|(_, text)| (*text).to_owned()))
             }
             Request::ChangedPaths { .. } => paths(&facts.changed),
-            Request::RepositoryPaths => paths(&facts.paths),
+            Request::RepositoryPaths | Request::ProjectPaths { .. } => paths(&facts.paths),
+            Request::FileIds { paths, of } => {
+                let known = facts.files.iter().filter(|(name, _)| paths.iter().any(|path| path == name));
+                Answer::Ids(known.map(|(name, text)| format!("{of:?} {name} {text}")).collect())
+            }
             _ => Answer::File(None),
         });
         compilation.supply(answers.collect());

@@ -2,6 +2,7 @@
 
 use weir_yaml::{Node, Value};
 
+use crate::compile::FileId;
 use crate::entry::{Entry, Findings};
 use crate::keywords::artifacts;
 use crate::limits::{CACHE_FALLBACK_KEYS, CACHE_KEY_FILES, CACHE_KEY_FILES_COMMITS, CACHES};
@@ -10,8 +11,17 @@ use crate::plan::Cache;
 const KEYS: [&str; 7] = ["key", "untracked", "paths", "when", "policy", "unprotect", "fallback_keys"];
 const POLICIES: [&str; 3] = ["pull-push", "push", "pull"];
 
+/// A cache whose key may lack the digest of its files.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Unkeyed {
+    /// With the prefix as its key, if there are files.
+    pub(crate) cache: Cache,
+    /// `key:files` or `key:files_commits`.
+    pub(crate) files: Option<(Vec<String>, FileId)>,
+}
+
 /// `cache`: one hash or a list of them.
-pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Cache>> {
+pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Unkeyed>> {
     let before = findings.count();
     let parent = entry.location.rsplit_once(':').map_or("", |(parent, _)| parent);
     let named = |name: &str| if parent.is_empty() { name.to_owned() } else { format!("{parent}:{name}") };
@@ -37,7 +47,7 @@ pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings) -> Option<Vec<Ca
     (findings.count() == before).then_some(caches)
 }
 
-fn cache(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<Cache> {
+fn cache(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<Unkeyed> {
     let before = findings.count();
     entry.expect_mapping(findings)?;
     entry.allowed_keys(findings, &KEYS);
@@ -53,15 +63,14 @@ fn cache(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<Cac
     }
     let key = match entry.child("key") {
         Some(child) => key(&child, findings, index),
-        None => Some("default".to_owned()),
+        None => Some(("default".to_owned(), None)),
     };
     let unprotect = entry.child("unprotect").and_then(|child| child.as_boolean(findings)).unwrap_or(false);
     let untracked = entry.child("untracked").and_then(|child| child.as_boolean(findings)).unwrap_or(false);
     let paths = entry.child("paths").and_then(|child| child.as_strings(findings)).unwrap_or_default();
     let policy = policy.unwrap_or_else(|| "pull-push".to_owned());
-    (findings.count() == before)
-        .then(|| Some(Cache { key: key?, paths, untracked, policy, when, unprotect, fallback_keys }))
-        .flatten()
+    let (key, files) = key.filter(|_| findings.count() == before)?;
+    Some(Unkeyed { cache: Cache { key, paths, untracked, policy, when, unprotect, fallback_keys }, files })
 }
 
 fn policy(entry: &Entry<'_>, findings: &mut Findings, node: &Node) -> String {
@@ -72,13 +81,15 @@ fn policy(entry: &Entry<'_>, findings: &mut Findings, node: &Node) -> String {
     String::new()
 }
 
-/// `key`: a text, or a prefix and the digest of files. The compiler knows no blob ids, so it writes what
-/// GitLab writes where none of the files exists.
-fn key(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<String> {
+/// A key, or the prefix of one, and the files whose digest comes after it.
+type Key = (String, Option<(Vec<String>, FileId)>);
+
+/// `key`: a text, or a prefix and files.
+fn key(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<Key> {
     match &entry.node.value {
         Value::String(text) | Value::Symbol(text) => {
             check_path(entry, findings, "config", text);
-            Some(text.clone())
+            Some((text.clone(), None))
         }
         Value::Mapping(_) => {
             let before = findings.count();
@@ -106,9 +117,10 @@ fn key(entry: &Entry<'_>, findings: &mut Findings, index: usize) -> Option<Strin
                     }
                 },
             };
-            let prefix =
-                prefix.unwrap_or_else(|| default_prefix(index, &files.or(commits).unwrap_or_default()));
-            Some(format!("{prefix}-default"))
+            let files = files.map(|files| (files, FileId::Blob));
+            let (files, of) = files.or(commits.map(|files| (files, FileId::Commit)))?;
+            let prefix = prefix.unwrap_or_else(|| default_prefix(index, &files));
+            Some((prefix, Some((files, of))))
         }
         _ => {
             findings.unsupported(entry, "should be a hash, a string or a symbol");
@@ -130,7 +142,7 @@ fn files(entry: &Entry<'_>, findings: &mut Findings, limit: usize) -> Option<Vec
     } else if files.len() > limit {
         findings.invalid(entry, "config", &format!("has too many items (maximum is {limit})"));
     }
-    Some(files)
+    Some(files.into_iter().map(|file| file.trim_start_matches('/').to_owned()).collect())
 }
 
 fn check_path(entry: &Entry<'_>, findings: &mut Findings, attribute: &str, text: &str) {
@@ -144,7 +156,10 @@ fn check_path(entry: &Entry<'_>, findings: &mut Findings, attribute: &str, text:
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{errors, job};
+    use sha1::{Digest, Sha1};
+
+    use crate::plan::Action;
+    use crate::testing::{compiled_with, errors, job};
 
     #[test]
     fn one_cache_or_several() {
@@ -155,6 +170,30 @@ mod tests {
         assert_eq!(keys, ["a", "1_Gemfile-default"]);
         assert_eq!(job("script: x\ncache: {}").cache.len(), 1);
         assert!(job("script: x\ncache: []").cache.is_empty());
+    }
+
+    #[test]
+    fn a_key_of_files_is_the_digest_of_what_they_hold() {
+        let digest = |ids: &str| format!("{:x}", Sha1::digest(ids));
+        let files = [("Gemfile.lock", "1"), ("web/package.json", "2"), ("web/yarn.lock", "3")];
+        for (key, expected) in [
+            ("{files: [Gemfile.lock]}", format!("0_Gemfile-{}", digest("Blob Gemfile.lock 1"))),
+            ("{files: [/Gemfile.lock], prefix: $CI_JOB_NAME}", {
+                format!("$CI_JOB_NAME-{}", digest("Blob Gemfile.lock 1"))
+            }),
+            ("{files: [web/*], prefix: p}", {
+                format!("p-{}", digest("Blob web/package.json 2-Blob web/yarn.lock 3"))
+            }),
+            (
+                "{files_commits: [web/yarn.lock], prefix: p}",
+                format!("p-{}", digest("Commit web/yarn.lock 3")),
+            ),
+            ("{files: [gone, gone/*]}", "0_gone_gone/*-default".to_owned()),
+        ] {
+            let compiled = compiled_with(&format!("rspec: {{script: x, cache: {{key: {key}}}}}"), &files);
+            let Action::Run(run) = &compiled.plan.unwrap().jobs[0].action else { panic!("a bridge") };
+            assert_eq!(run.cache[0].key, expected, "{key}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::entry::{Entry, Findings, check_duration};
 use crate::keywords::inherit::Selection;
 use crate::keywords::{artifacts, cache, id_tokens, image, retry, script, services, tags};
 use crate::limits::TIMEOUT_SECONDS;
-use crate::plan::{Artifacts, Cache, Image, Retry};
+use crate::plan::{Artifacts, Image, Retry};
 
 /// The keys of `default`.
 pub(crate) const KEYS: [&str; 12] = [
@@ -30,7 +30,7 @@ pub(crate) struct Inheritable {
     pub(crate) before_script: Option<Vec<String>>,
     pub(crate) after_script: Option<Vec<String>>,
     pub(crate) hooks: Option<Vec<String>>,
-    pub(crate) cache: Option<Vec<Cache>>,
+    pub(crate) cache: Option<Vec<cache::Unkeyed>>,
     pub(crate) image: Option<Image>,
     pub(crate) services: Option<Vec<Image>>,
     pub(crate) interruptible: Option<bool>,

@@ -39,6 +39,7 @@ pub(crate) struct Changes {
 pub(crate) struct Exists {
     pub(crate) paths: Vec<String>,
     pub(crate) project: Option<String>,
+    pub(crate) git_ref: Option<String>,
 }
 
 /// Where rules stand: it decides which keys and `when` they may have.
@@ -216,10 +217,10 @@ fn changes(entry: &Entry<'_>, findings: &mut Findings) -> Option<Changes> {
 
 fn exists(entry: &Entry<'_>, findings: &mut Findings) -> Option<Exists> {
     match &entry.node.value {
-        Value::String(path) => Some(Exists { paths: vec![path.clone()], project: None }),
+        Value::String(path) => Some(Exists { paths: vec![path.clone()], project: None, git_ref: None }),
         Value::Sequence(_) => {
             let paths = globs(entry, findings, "config", entry.node)?;
-            Some(Exists { paths, project: None })
+            Some(Exists { paths, project: None, git_ref: None })
         }
         Value::Mapping(_) => {
             entry.allowed_keys(findings, &["paths", "project", "ref"]);
@@ -227,9 +228,9 @@ fn exists(entry: &Entry<'_>, findings: &mut Findings) -> Option<Exists> {
             if entry.has("ref") {
                 entry.required_keys(findings, &["project"]);
             }
-            entry.string(findings, "ref");
+            let git_ref = entry.string(findings, "ref");
             let paths = globs(entry, findings, "paths", entry.value("paths")?)?;
-            Some(Exists { paths, project: entry.string(findings, "project") })
+            Some(Exists { paths, project: entry.string(findings, "project"), git_ref })
         }
         _ => {
             findings.unsupported(entry, "should be a string, an array of strings, or a hash");

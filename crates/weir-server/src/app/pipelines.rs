@@ -2,6 +2,7 @@
 
 mod compile;
 mod create;
+mod elsewhere;
 mod redundant;
 
 pub(in crate::app) use compile::level_of;

@@ -28,6 +28,7 @@ mod files;
 mod git;
 mod groups;
 mod harness;
+mod includes;
 mod inputs;
 mod members;
 mod metadata;

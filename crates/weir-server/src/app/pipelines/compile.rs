@@ -2,12 +2,13 @@
 
 use weir_api::VariableType;
 use weir_compiler::vars::{Level, Variable, Variables, applicable, predefined};
-use weir_compiler::{Answer, Compilation, Compiled, Context, Request, Step};
+use weir_compiler::{Answer, Compilation, Compiled, Context, FileId, Request, Step};
 use weir_git::{ObjectId, RepoPath, Repository};
 use weir_store::users::User;
 use weir_store::variables::Owner;
 
 use super::create::{Facts, NewVariable, Start, before};
+use super::elsewhere;
 use crate::app::access::Access;
 use crate::app::facts;
 use crate::ctx::Ctx;
@@ -57,7 +58,7 @@ pub(super) async fn compile(
             Step::Need(requests) => {
                 let mut answers = Vec::with_capacity(requests.len());
                 for request in requests {
-                    answers.push(answer(repository, start, request).await?);
+                    answers.push(answer(ctx, user, repository, start, request).await?);
                 }
                 compilation.supply(answers);
             }
@@ -67,7 +68,7 @@ pub(super) async fn compile(
 }
 
 /// A file of the commit as the compiler wants it.
-async fn read_file(repository: &Repository, commit: &ObjectId, path: &str) -> Result<Answer> {
+pub(super) async fn read_file(repository: &Repository, commit: &ObjectId, path: &str) -> Result<Answer> {
     let Ok(path) = RepoPath::new(path.trim_start_matches('/')) else { return Ok(Answer::File(None)) };
     match repository.file_content(commit, &path, MAX_CONFIG).await {
         Ok(content) => Ok(Answer::File(content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))),
@@ -79,7 +80,13 @@ async fn read_file(repository: &Repository, commit: &ObjectId, path: &str) -> Re
 }
 
 /// Answers one question of the compiler.
-async fn answer(repository: &Repository, start: &Start, request: Request) -> Result<Answer> {
+async fn answer(
+    ctx: &Ctx,
+    user: &User,
+    repository: &Repository,
+    start: &Start,
+    request: Request,
+) -> Result<Answer> {
     Ok(match request {
         Request::LocalFile { path } => read_file(repository, &start.commit, &path).await?,
         Request::RepositoryPaths => Answer::Paths(Some(repository.paths(&start.commit).await?)),
@@ -87,7 +94,7 @@ async fn answer(repository: &Repository, start: &Start, request: Request) -> Res
             let old = match compare_to {
                 Some(other) => match repository.resolve(&other).await? {
                     Some(other) => repository.merge_base(&other.commit, &start.commit).await?,
-                    None => None,
+                    None => return Ok(Answer::FileError(format!("`{other}` is no ref"))),
                 },
                 None => before(start).and_then(|sha| ObjectId::new(sha).ok()).filter(|id| !id.is_zero()),
             };
@@ -96,11 +103,14 @@ async fn answer(repository: &Repository, start: &Start, request: Request) -> Res
                 None => Answer::Paths(None),
             }
         }
-        // Files from elsewhere are a later milestone of the compiler; say so instead of ignoring them.
-        Request::ProjectFile { project, .. } => Answer::FileError(format!(
-            "Project `{project}` not found or access denied! Make sure any includes in the pipeline \
-             configuration are correctly defined."
-        )),
+        Request::FileIds { paths, of } => Answer::Ids(file_ids(repository, start, paths, of).await?),
+        Request::ProjectFile { project, git_ref, path } => {
+            elsewhere::file(ctx, user, &project, git_ref.as_deref(), &path).await?
+        }
+        Request::ProjectPaths { project, git_ref } => {
+            elsewhere::paths(ctx, user, &project, git_ref.as_deref()).await?
+        }
+        // Nothing is fetched from outside the instance; say so instead of ignoring it.
         Request::RemoteFile { url } => {
             Answer::FileError(format!("Remote file `{url}` could not be fetched because of a socket error!"))
         }
@@ -108,6 +118,27 @@ async fn answer(repository: &Repository, start: &Start, request: Request) -> Res
             Answer::FileError(format!("Included file `{name}` is empty or does not exist!"))
         }
     })
+}
+
+/// The ids of those of the files that there are.
+async fn file_ids(
+    repository: &Repository,
+    start: &Start,
+    paths: Vec<String>,
+    of: FileId,
+) -> Result<Vec<String>> {
+    let mut ids = Vec::with_capacity(paths.len());
+    for path in paths {
+        let Ok(path) = RepoPath::new(&path) else { continue };
+        let Some(file) = repository.file(&start.commit, &path).await? else { continue };
+        ids.extend(match of {
+            FileId::Blob => Some(file.blob.to_string()),
+            FileId::Commit => {
+                repository.last_commit_for_path(&start.commit, &path).await?.map(|id| id.to_string())
+            }
+        });
+    }
+    Ok(ids)
 }
 
 /// Every variable from outside the file, with its level.
