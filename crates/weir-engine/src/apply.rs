@@ -49,9 +49,10 @@ fn pick(step: &mut Step<'_>, job: JobIndex, timeout: u64, cancel_gracefully: boo
     if row.is_bridge() || row.status != Pending {
         return Err(Refused::Status(row.status));
     }
-    let row = step.edit(job);
-    row.timeout = Some(timeout);
-    row.cancel_gracefully = cancel_gracefully;
+    step.edit(job, |row| {
+        row.timeout = Some(timeout);
+        row.cancel_gracefully = cancel_gracefully;
+    });
     step.transition(job, Running);
     Ok(())
 }
@@ -74,7 +75,7 @@ fn finish(step: &mut Step<'_>, job: JobIndex, outcome: Outcome) -> Result<(), Re
         return Ok(());
     }
     if let Outcome::Failed { reason, exit_code } = outcome {
-        record_failure(step.edit(job), to, reason, exit_code);
+        step.edit(job, |row| record_failure(row, to, reason, exit_code));
     }
     step.transition(job, to);
     if to == Failed {
@@ -116,7 +117,7 @@ fn alive(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
     }
     let now = step.now();
     if row.updated_at.plus_secs(timeout::SIGN_OF_LIFE_SECS) <= now {
-        step.edit(job).updated_at = now;
+        step.edit(job, |row| row.updated_at = now);
     }
     Ok(())
 }
@@ -130,7 +131,7 @@ fn erase(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
         return Err(Refused::NotErasable);
     }
     let now = step.now();
-    step.edit(job).erased_at = Some(now);
+    step.edit(job, |row| row.erased_at = Some(now));
     step.effect(Effect::EraseData(job));
     Ok(())
 }

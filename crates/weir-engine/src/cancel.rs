@@ -43,7 +43,7 @@ pub(crate) fn cancel_interruptible(step: &mut Step<'_>) {
 /// Source: `app/services/ci/drop_pipeline_service.rb`.
 pub(crate) fn drop_pipeline(step: &mut Step<'_>, reason: FailureReason) {
     for job in cancelable(step, |_| true) {
-        step.edit(job).failure_reason = Some(reason);
+        step.edit(job, |row| row.failure_reason = Some(reason));
         step.transition(job, Failed);
     }
 }

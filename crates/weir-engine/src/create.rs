@@ -16,7 +16,7 @@ pub fn create(plan: &Plan, now: Timestamp) -> PipelineState {
             .iter()
             .map(|name| StageState { name: name.clone(), status: JobStatus::Created })
             .collect(),
-        jobs: plan.jobs.iter().map(|job| row(job, now)).collect(),
+        jobs: plan.jobs.iter().map(|job| row(job, now)).collect::<Vec<_>>().into(),
         cancel_on_job_failure: plan.auto_cancel.on_job_failure_all,
         started_at: None,
         finished_at: None,

@@ -14,7 +14,7 @@ use crate::step::Step;
 pub(crate) fn schedule(step: &mut Step<'_>, job: JobIndex, start_in: u64) {
     let due = step.now().plus_secs(i64::try_from(start_in).unwrap_or(i64::MAX));
     step.transition(job, JobStatus::Scheduled);
-    step.edit(job).scheduled_at = Some(due);
+    step.edit(job, |row| row.scheduled_at = Some(due));
     step.effect(Effect::Schedule(job, due));
 }
 

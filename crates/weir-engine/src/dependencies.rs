@@ -13,27 +13,26 @@ use crate::state::{JobIndex, JobState, PipelineState};
 ///
 /// `definition` is what `job` was created from. Jobs without artifacts are among them.
 pub fn of(state: &PipelineState, job: JobIndex, definition: &plan::Job) -> Vec<JobIndex> {
-    let stage = state.job(job).stage;
-    let named: Option<HashSet<&str>> = match &definition.dependencies {
-        Dependencies::Default => None,
-        Dependencies::Only(names) => Some(names.iter().map(String::as_str).collect()),
-    };
-    let needed: Option<HashSet<&str>> = match &definition.scheduling {
-        Scheduling::Stage => None,
+    let mut found: Vec<JobIndex> = match &definition.scheduling {
+        Scheduling::Stage => {
+            let stage = state.job(job).stage;
+            state.latest().filter(|(_, row)| row.stage < stage).map(|(index, _)| index).collect()
+        }
         Scheduling::Needs(needs) => {
-            Some(needs.iter().filter(|need| need.artifacts).map(|need| need.job.as_str()).collect())
+            let with_artifacts: HashSet<&str> =
+                needs.iter().filter(|need| need.artifacts).map(|need| need.job.as_str()).collect();
+            let needed = state.jobs.needed_by(job);
+            needed.filter(|index| with_artifacts.contains(state.job(*index).name.as_str())).collect()
         }
     };
-    state
-        .latest()
-        .filter(|(_, row)| !row.is_bridge())
-        .filter(|(_, row)| match &needed {
-            Some(needed) => needed.contains(row.name.as_str()),
-            None => row.stage < stage,
-        })
-        .filter(|(_, row)| named.as_ref().is_none_or(|named| named.contains(row.name.as_str())))
-        .map(|(index, _)| index)
-        .collect()
+    found.retain(|index| !state.job(*index).is_bridge());
+    if let Dependencies::Only(names) = &definition.dependencies {
+        let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+        found.retain(|index| names.contains(state.job(*index).name.as_str()));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// Whether a job can go on with what is left of a dependency. `artifacts_expired` says that artifacts expired

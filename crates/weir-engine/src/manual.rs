@@ -3,7 +3,7 @@
 //! Sources: `app/services/ci/play_build_service.rb`, `app/services/ci/enqueue_job_service.rb`,
 //! `app/services/ci/reset_skipped_jobs_service.rb`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use weir_api::JobStatus::{Created, Manual, Scheduled, Skipped};
 use weir_compiler::plan::When;
@@ -55,28 +55,19 @@ pub(crate) fn enqueue(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused>
 /// and wait for their turn.
 pub(crate) fn reset_skipped_dependents(step: &mut Step<'_>, job: JobIndex) {
     let state = step.state();
-    let JobState { stage, name, .. } = state.job(job);
-    let mut needed_by: HashMap<&str, Vec<&JobState>> = HashMap::new();
-    for (_, row) in state.latest().filter(|(_, row)| row.stage == *stage) {
-        for needed in row.needs.as_deref().unwrap_or_default() {
-            needed_by.entry(needed).or_default().push(row);
-        }
-    }
-    let mut dependents = HashSet::from([name.as_str()]);
-    let mut next = vec![name.as_str()];
-    while let Some(name) = next.pop() {
-        for row in needed_by.remove(name).unwrap_or_default() {
-            if dependents.insert(&row.name) {
-                next.push(&row.name);
+    let stage = state.job(job).stage;
+    let mut dependents = BTreeSet::from([job]);
+    let mut next = vec![job];
+    while let Some(job) = next.pop() {
+        for dependent in state.jobs.dependents_of(job) {
+            if state.job(dependent).stage == stage && dependents.insert(dependent) {
+                next.push(dependent);
             }
         }
     }
-    let skipped: Vec<JobIndex> = state
-        .latest()
-        .filter(|(_, row)| row.status == Skipped)
-        .filter(|(_, row)| row.stage > *stage || dependents.contains(row.name.as_str()))
-        .map(|(index, _)| index)
-        .collect();
+    let mut skipped: Vec<JobIndex> =
+        dependents.into_iter().filter(|job| state.job(*job).status == Skipped).collect();
+    skipped.extend(state.jobs.skipped_from(stage.saturating_add(1)));
     for index in skipped {
         step.transition(index, Created);
     }

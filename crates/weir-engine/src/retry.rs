@@ -3,6 +3,8 @@
 //! Sources: `app/services/ci/retry_job_service.rb`, `app/services/ci/retry_pipeline_service.rb`,
 //! `app/services/ci/clone_job_service.rb`, `lib/gitlab/ci/build/auto_retry.rb`.
 
+use std::iter::successors;
+
 use weir_api::FailureReason::{
     self, CiQuotaExceeded, EnvironmentCreationFailure, ForwardDeploymentFailure, JobExecutionTimeout,
     MissingDependencyFailure, NoMatchingRunner, NoUpdatesCanceling, NoUpdatesRunning, PipelineLoopDetected,
@@ -10,7 +12,7 @@ use weir_api::FailureReason::{
     ServerTimeoutRunning, StuckOrTimeoutFailure, StuckPendingNoMatchingRunners,
     StuckPendingWithMatchingRunners,
 };
-use weir_api::JobStatus::{Canceled, Canceling, Created, Failed, Skipped, Success};
+use weir_api::JobStatus::{Canceled, Canceling, Created, Failed, Success};
 use weir_compiler::plan::{Retry, RetryWhen};
 
 use crate::effect::Effect;
@@ -46,13 +48,13 @@ pub(crate) fn retry_one(step: &mut Step<'_>, job: JobIndex) {
 
 /// Retries every job that failed or was canceled; manual ones wait for a person again. Bridges stay.
 pub(crate) fn retry_pipeline(step: &mut Step<'_>) {
-    let latest = || step.state().latest();
-    let repeated: Vec<JobIndex> = latest()
+    let state = step.state();
+    let repeated: Vec<JobIndex> = state
+        .latest()
         .filter(|(_, job)| !job.is_bridge() && job.status != Success && is_retryable(job))
         .map(|(index, _)| index)
         .collect();
-    let skipped: Vec<JobIndex> =
-        latest().filter(|(_, job)| job.status == Skipped).map(|(index, _)| index).collect();
+    let skipped: Vec<JobIndex> = state.jobs.skipped_from(0).collect();
     for job in repeated {
         repeat(step, job, false);
     }
@@ -65,8 +67,7 @@ pub(crate) fn retry_pipeline(step: &mut Step<'_>) {
 /// Adds the next attempt of a job; only one row of a name is ever the newest.
 fn repeat(step: &mut Step<'_>, job: JobIndex, enqueue_immediately: bool) {
     let now = step.now();
-    let old = step.edit(job);
-    old.retried = true;
+    step.edit(job, |old| old.retried = true);
     let row = JobState {
         status: Created,
         retried: false,
@@ -83,7 +84,7 @@ fn repeat(step: &mut Step<'_>, job: JobIndex, enqueue_immediately: bool) {
         finished_at: None,
         updated_at: now,
         erased_at: None,
-        ..old.clone()
+        ..step.state().job(job).clone()
     };
     step.append(row);
 }
@@ -95,14 +96,8 @@ pub(crate) fn is_automatic(state: &PipelineState, job: &JobState) -> bool {
     }
     let reason = job.failure_reason.unwrap_or(FailureReason::UnknownFailure);
     let allowed = allowed_retries(job.retry.as_ref(), reason, job.exit_code);
-    allowed > 0
-        && state
-            .jobs
-            .iter()
-            .filter(|row| row.retried && row.name == job.name)
-            .take(usize::from(allowed))
-            .count()
-            < usize::from(allowed)
+    let attempts = successors(job.retry_of, |earlier| state.job(*earlier).retry_of);
+    attempts.take(usize::from(allowed)).count() < usize::from(allowed)
 }
 
 fn allowed_retries(retry: Option<&Retry>, reason: FailureReason, exit_code: Option<i32>) -> u8 {

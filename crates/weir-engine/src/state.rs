@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use weir_api::{FailureReason, JobStatus, Timestamp};
 use weir_compiler::plan::{Retry, When};
 
+use crate::jobs::Jobs;
+
 /// A job's place in [`PipelineState::jobs`]. It never changes: jobs are appended, never removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobIndex(pub u32);
@@ -19,7 +21,7 @@ pub struct PipelineState {
     /// In order of position.
     pub stages: Vec<StageState>,
     /// Every job row, retried ones included, in order of creation.
-    pub jobs: Vec<JobState>,
+    pub jobs: Jobs,
     /// `workflow:auto_cancel:on_job_failure: all`.
     pub cancel_on_job_failure: bool,
     /// First move to running.
@@ -124,7 +126,7 @@ impl PipelineState {
 
     /// All indices with their rows, oldest first.
     pub fn rows(&self) -> impl Iterator<Item = (JobIndex, &JobState)> {
-        (0..).map(JobIndex).zip(&self.jobs)
+        (0..).map(JobIndex).zip(self.jobs.iter())
     }
 
     /// The rows that count: the newest attempt of each job.

@@ -46,28 +46,65 @@ pub const fn is_cancelable(status: JobStatus) -> bool {
 
 /// The statuses of some jobs, as far as the composite rule tells them apart.
 ///
-/// The rule depends on *which* statuses occur, never on how often, so a set is one number and the set of many
+/// The rule depends on *which* symbols occur, never on how often, so a set is one number and the set of many
 /// stages is the union of theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StatusSet(u16);
+
+/// What the composite rule tells apart: a status, or that a job may be what it is. A symbol is a bit's number.
+type Symbol = u8;
 
 /// A job that failed or was canceled and may.
 const WARN: u16 = 1 << 13;
 /// A manual job that may be left alone.
 const IGNORED: u16 = 1 << 14;
+const SYMBOLS: usize = 15;
 
 const fn bit(status: JobStatus) -> u16 {
     1 << status as u16
 }
 
+const fn symbol(status: JobStatus, allow_failure: bool) -> Symbol {
+    match status {
+        Failed | Canceled if allow_failure => 13,
+        Manual if allow_failure => 14,
+        status => status as Symbol,
+    }
+}
+
+/// How many jobs have which symbol, so that a set follows the changes of its jobs one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct StatusCounts {
+    counts: [u32; SYMBOLS],
+    set: StatusSet,
+}
+
+impl StatusCounts {
+    /// The symbols that occur.
+    pub(crate) const fn set(&self) -> StatusSet {
+        self.set
+    }
+
+    /// Adds one job.
+    pub(crate) const fn add(&mut self, status: JobStatus, allow_failure: bool) {
+        self.counts[symbol(status, allow_failure) as usize] += 1;
+        self.set.insert(status, allow_failure);
+    }
+
+    /// Takes away one job that was added with just this.
+    pub(crate) const fn remove(&mut self, status: JobStatus, allow_failure: bool) {
+        let symbol = symbol(status, allow_failure);
+        self.counts[symbol as usize] -= 1;
+        if self.counts[symbol as usize] == 0 {
+            self.set.0 &= !(1 << symbol);
+        }
+    }
+}
+
 impl StatusSet {
     /// Adds one job.
     pub const fn insert(&mut self, status: JobStatus, allow_failure: bool) {
-        self.0 |= match status {
-            Failed | Canceled if allow_failure => WARN,
-            Manual if allow_failure => IGNORED,
-            status => bit(status),
-        };
+        self.0 |= 1 << symbol(status, allow_failure);
     }
 
     /// The jobs of both sets.

@@ -37,17 +37,16 @@ impl<'a> Step<'a> {
         self.state.jobs.get(job.0 as usize).ok_or(Refused::NoSuchJob)
     }
 
-    /// The row, to change what is no status.
-    pub(crate) fn edit(&mut self, job: JobIndex) -> &mut JobState {
+    /// Changes what is no status.
+    pub(crate) fn edit(&mut self, job: JobIndex, change: impl FnOnce(&mut JobState)) {
         self.changes.jobs.push(job);
-        &mut self.state.jobs[job.0 as usize]
+        self.state.jobs.change(job, change);
     }
 
     /// Adds a row.
     pub(crate) fn append(&mut self, row: JobState) {
-        let index = JobIndex(u32::try_from(self.state.jobs.len()).unwrap_or(u32::MAX));
-        self.state.jobs.push(row);
-        self.changes.jobs.push(index);
+        let job = self.state.jobs.push(row);
+        self.changes.jobs.push(job);
         self.dirty = true;
     }
 
@@ -66,22 +65,24 @@ impl<'a> Step<'a> {
     /// Source: the state machines of `app/models/commit_status.rb` and `app/models/ci/build.rb`.
     pub(crate) fn transition(&mut self, job: JobIndex, to: JobStatus) {
         let now = self.now;
-        let row = &mut self.state.jobs[job.0 as usize];
-        let from = row.status;
+        let from = self.state.job(job).status;
         if from == to {
             return;
         }
-        row.status = to;
-        row.updated_at = now;
-        if from == JobStatus::Scheduled {
-            row.scheduled_at = None;
-        }
-        match to {
-            Pending => row.queued_at = Some(now),
-            Running if matches!(from, Created | Preparing | Pending) => row.started_at = Some(now),
-            Success | Failed | Canceled => row.finished_at = Some(now),
-            _ => {}
-        }
+        self.state.jobs.change(job, |row| {
+            row.status = to;
+            row.updated_at = now;
+            if from == JobStatus::Scheduled {
+                row.scheduled_at = None;
+            }
+            match to {
+                Pending => row.queued_at = Some(now),
+                Running if matches!(from, Created | Preparing | Pending) => row.started_at = Some(now),
+                Success | Failed | Canceled => row.finished_at = Some(now),
+                _ => {}
+            }
+        });
+        let row = self.state.job(job);
         let bridge = row.is_bridge();
         let has_group = row.resource_group.is_some();
         self.changes.jobs.push(job);

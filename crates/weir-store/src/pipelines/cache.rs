@@ -1,7 +1,7 @@
 //! States of pipelines, kept between transitions.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_api::id::{JobId, PipelineId};
 use weir_engine::PipelineState;
@@ -35,7 +35,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) state: PipelineState,
-    pub(super) ids: Vec<JobId>,
+    pub(super) ids: Arc<Vec<JobId>>,
 }
 
 impl PipelineCache {
@@ -67,6 +67,7 @@ impl PipelineCache {
 #[cfg(test)]
 mod tests {
     use weir_api::JobStatus;
+    use weir_engine::Jobs;
 
     use super::*;
 
@@ -74,13 +75,13 @@ mod tests {
         let state = PipelineState {
             status: JobStatus::Created,
             stages: Vec::new(),
-            jobs: Vec::new(),
+            jobs: Jobs::default(),
             cancel_on_job_failure: false,
             started_at: None,
             finished_at: None,
             duration: None,
         };
-        Loaded { state, ids: vec![JobId(1); jobs] }
+        Loaded { state, ids: Arc::new(vec![JobId(1); jobs]) }
     }
 
     #[test]

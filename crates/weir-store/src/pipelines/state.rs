@@ -1,6 +1,7 @@
 //! The state of a pipeline in the database: the only place that writes a status.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weir_api::id::{JobId, PipelineId, ProjectId};
@@ -63,7 +64,7 @@ pub struct Transition {
     /// What changed, and what is to be done now that it has. Queue, counters, artifacts and traces are done.
     pub changes: Changes,
     /// The ids of all jobs, by [`JobIndex`].
-    pub ids: Vec<JobId>,
+    pub ids: Arc<Vec<JobId>>,
 }
 
 impl Transition {
@@ -237,7 +238,7 @@ fn time(at: Option<Timestamp>) -> Value<'static> {
 pub fn load(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<(PipelineState, Vec<JobId>)>> {
     let Some(locked) = lock(tx, id)? else { return Ok(None) };
     let loaded = read_state(tx, id, locked)?;
-    Ok(Some((loaded.state, loaded.ids)))
+    Ok(Some((loaded.state, Arc::unwrap_or_clone(loaded.ids))))
 }
 
 /// A pipeline's own fields.
@@ -295,13 +296,13 @@ fn read_state(tx: &mut Tx<'_>, id: PipelineId, pipeline: Locked) -> Result<Loade
     let state = PipelineState {
         status: pipeline.status,
         stages,
-        jobs,
+        jobs: jobs.into(),
         cancel_on_job_failure: pipeline.cancel_on_job_failure,
         started_at: pipeline.started_at,
         finished_at: pipeline.finished_at,
         duration: pipeline.duration,
     };
-    Ok(Loaded { state, ids })
+    Ok(Loaded { state, ids: Arc::new(ids) })
 }
 
 fn read_job(row: &Row) -> Result<JobState> {
@@ -610,14 +611,26 @@ pub fn transition<E: From<Error>>(
     change: impl FnOnce(&mut PipelineState, &[JobId]) -> Result<Changes, E>,
 ) -> Result<Option<Transition>, E> {
     let Some(locked) = lock(tx, id)? else { return Ok(None) };
-    let project_id = locked.project_id;
     let mut loaded = match cache.take(id, locked.version) {
         Some(loaded) => loaded,
         None => read_state(tx, id, locked)?,
     };
-    // On a refusal the state is dropped: it may have changed before something was refused.
-    let changes = change(&mut loaded.state, &loaded.ids)?;
-    let version = write(tx, id, project_id, &loaded.state, &mut loaded.ids, &changes, now)?;
+    let revision = loaded.state.jobs.revision();
+    let changes = match change(&mut loaded.state, &loaded.ids) {
+        Ok(changes) => changes,
+        Err(refused) => {
+            // If something changed before something else was refused, the state is not that of the rows any more.
+            if loaded.state.jobs.revision() == revision {
+                cache.put(id, locked.version, loaded);
+            }
+            return Err(refused);
+        }
+    };
+    let version = if changes == Changes::default() {
+        locked.version
+    } else {
+        write(tx, id, locked.project_id, &loaded.state, Arc::make_mut(&mut loaded.ids), &changes, now)?
+    };
     let ids = loaded.ids.clone();
     cache.put(id, version, loaded);
     Ok(Some(Transition { changes, ids }))

@@ -141,7 +141,7 @@ async fn a_retry_is_a_new_row_that_runs_the_same(db: Db) {
                 .unwrap();
             let done = apply(tx, &cache, inserted.id, Event::Retry { job: JobIndex(0) }, at(3)).unwrap();
             let loaded = pipelines::load(tx, inserted.id)?.ok_or(Error::NoRow)?;
-            assert_eq!(loaded.1, done.ids);
+            assert_eq!(loaded.1, *done.ids);
             Ok::<_, Error>((done.ids, loaded.0))
         })
         .await

@@ -357,7 +357,7 @@ async fn insert(
             }
             let inserted = pipelines::insert(tx, &new, &state, &plan.jobs, &changes, now)?;
             insert_for_pipeline(tx, inserted.id, &given)?;
-            let done = pipelines::Transition { changes: changes.clone(), ids: inserted.jobs.clone() };
+            let done = pipelines::Transition { changes: changes.clone(), ids: inserted.jobs.clone().into() };
             changes::follow(tx, &shared, inserted.id, &done)?;
             Ok((inserted, done))
         })
