@@ -344,7 +344,7 @@ fn digest(facts: &mut Facts, files: &[String], of: FileId) -> Option<String> {
     if ids.is_empty() {
         return Some("default".to_owned());
     }
-    Some(format!("{:x}", Sha1::digest(ids.join("-"))))
+    Some(Sha1::digest(ids.join("-")).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn action(job: &Job, cache: Vec<plan::Cache>) -> Action {
