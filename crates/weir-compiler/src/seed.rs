@@ -2,6 +2,7 @@
 //! `lib/gitlab/ci/pipeline/seed/{build,stage,pipeline}.rb`.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use sha1::{Digest, Sha1};
 
@@ -344,7 +345,17 @@ fn digest(facts: &mut Facts, files: &[String], of: FileId) -> Option<String> {
     if ids.is_empty() {
         return Some("default".to_owned());
     }
-    Some(Sha1::digest(ids.join("-")).iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(sha1(&ids.join("-")))
+}
+
+/// The digest of a text in hexadecimal digits.
+pub(crate) fn sha1(text: &str) -> String {
+    let mut hex = String::with_capacity(40);
+    for byte in Sha1::digest(text) {
+        // Writing to a text cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 fn action(job: &Job, cache: Vec<plan::Cache>) -> Action {

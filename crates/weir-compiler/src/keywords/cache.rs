@@ -156,8 +156,6 @@ fn check_path(entry: &Entry<'_>, findings: &mut Findings, attribute: &str, text:
 
 #[cfg(test)]
 mod tests {
-    use sha1::{Digest, Sha1};
-
     use crate::plan::Action;
     use crate::testing::{compiled_with, errors, job};
 
@@ -174,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_key_of_files_is_the_digest_of_what_they_hold() {
-        let digest = |ids: &str| format!("{:x}", Sha1::digest(ids));
+        let digest = crate::seed::sha1;
         let files = [("Gemfile.lock", "1"), ("web/package.json", "2"), ("web/yarn.lock", "3")];
         for (key, expected) in [
             ("{files: [Gemfile.lock]}", format!("0_Gemfile-{}", digest("Blob Gemfile.lock 1"))),
