@@ -11,6 +11,7 @@ pub mod egress;
 pub mod error;
 pub mod http;
 pub mod metrics;
+pub mod replicas;
 pub mod server;
 
 pub use config::Config;

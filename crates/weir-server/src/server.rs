@@ -22,6 +22,7 @@ use crate::ctx::{Ctx, Parts};
 use crate::egress;
 use crate::http::router;
 use crate::metrics::Metrics;
+use crate::replicas::Replicas;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +146,7 @@ impl Server {
 
     /// Answers until `shutdown` is canceled; then hands out no more jobs, ends the requests under way and returns.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
+        let replicas = Replicas::start(&self.ctx).await.map_err(std::io::Error::other)?;
         let tasks = background::start(&self.ctx, &shutdown);
         let ctx = self.ctx.clone();
         let drain = async move {
@@ -160,6 +162,7 @@ impl Server {
         });
         axum::serve(listener, router).with_graceful_shutdown(drain).await?;
         tasks.wait().await;
+        replicas.stop().await;
         Ok(())
     }
 }

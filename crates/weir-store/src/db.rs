@@ -81,7 +81,7 @@ impl Default for Options {
 /// A reason to look again, from [`Db::listen`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
-    /// A transaction that said this has committed.
+    /// A server said something.
     Notified {
         /// Where it was said.
         channel: String,
@@ -156,7 +156,24 @@ impl Db {
         }
     }
 
-    /// What other servers say with [`Tx::notify`] on `channels`, from now on. Never ends, and says nothing on
+    /// Tells every server that listens on `channel`, this one included. At most 8,000 bytes. Nothing on SQLite, where
+    /// the one process that there is needs no message. May be lost: who waits also looks.
+    ///
+    /// It is a transaction of its own, after the one that changed something: PostgreSQL lets only one transaction that
+    /// notifies commit at a time, and that lock must not last as long as a flush of a change. This one waits for no
+    /// flush.
+    pub async fn notify(&self, channel: &str, payload: String) -> Result<()> {
+        let Kind::Postgres(postgres) = &*self.0 else { return Ok(()) };
+        let channel = channel.to_owned();
+        postgres
+            .write(move |tx| {
+                let sql = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
+                tx.query(sql, crate::params![channel, payload]).map(drop)
+            })
+            .await
+    }
+
+    /// What other servers say with [`notify`](Self::notify) on `channels`, from now on. Never ends, and says nothing on
     /// SQLite, where there is only one server. Must be called in a tokio runtime.
     pub fn listen(&self, channels: &[&str]) -> BoxStream<'static, Wake> {
         match &*self.0 {

@@ -58,13 +58,13 @@ pub async fn append(
 ) -> Result<Appended> {
     let (digest, shared, now) = (TokenDigest::of(token.expose()), ctx.clone(), ctx.now());
     let (length, limit) = (bytes.len() as u64, ctx.config.max_trace_size);
-    let appended = ctx
+    let (appended, failed) = ctx
         .db
         .write(move |tx| -> Result<_> {
             let job = job_updates::authenticate(tx, id, &digest)?;
             let status = job.status;
             if !matches!(status, JobStatus::Running | JobStatus::Canceling) {
-                return Ok(Appended::NotProcessing { status });
+                return Ok((Appended::NotProcessing { status }, None));
             }
             if debug && !job.debug_trace {
                 jobs::set_debug_trace(tx, id)?;
@@ -76,17 +76,25 @@ pub async fn append(
                     let outcome =
                         Outcome::Failed { reason: FailureReason::TraceSizeExceeded, exit_code: None };
                     let event = Event::Finished { job: job.index, outcome };
-                    changes::transition(tx, &shared, job.pipeline_id, event, |_| Error::Forbidden(None))?;
-                    return Ok(Appended::NotProcessing { status: JobStatus::Failed });
+                    let done =
+                        changes::transition(tx, &shared, job.pipeline_id, event, |_| Error::Forbidden(None))?;
+                    let failed = Some((job.project_id, job.pipeline_id, done));
+                    return Ok((Appended::NotProcessing { status: JobStatus::Failed }, failed));
                 }
-                Err(NotAppended::Elsewhere { stored }) => return Ok(Appended::Mismatch { status, stored }),
+                Err(NotAppended::Elsewhere { stored }) => {
+                    return Ok((Appended::Mismatch { status, stored }, None));
+                }
             }
-            Ok(match traces::append(tx, id, start, &bytes, now)? {
+            let appended = match traces::append(tx, id, start, &bytes, now)? {
                 traces::Appended::Stored { total, .. } => Appended::Accepted { status, total },
                 traces::Appended::Mismatch { stored } => Appended::Mismatch { status, stored },
-            })
+            };
+            Ok((appended, None))
         })
         .await?;
+    if let Some((project, pipeline, done)) = &failed {
+        changes::announce(ctx, *project, *pipeline, done);
+    }
     if let Appended::Accepted { .. } = appended {
         ctx.metrics.trace_bytes.inc_by(length);
         ctx.bus.wake(Wake::Job(id));

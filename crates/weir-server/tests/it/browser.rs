@@ -31,6 +31,11 @@ impl Browser {
         Self { cookie: Some(cookie), ..browser }
     }
 
+    /// Its cookie; empty without one.
+    pub(crate) fn cookie(&self) -> &str {
+        self.cookie.as_deref().unwrap_or_default()
+    }
+
     /// Asks for something, with a form if it is not empty.
     pub(crate) async fn call(
         &self,

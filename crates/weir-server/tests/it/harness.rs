@@ -20,6 +20,8 @@ use weir_store::testing::{Fresh, POSTGRES_VARIABLE};
 pub(crate) const EXTERNAL_URL: &str = "http://ci.example";
 /// When each test begins.
 const BEGINNING: &str = "2026-01-05T10:00:00.000Z";
+/// The largest trace, in bytes.
+pub(crate) const MAX_TRACE_SIZE: u64 = 1 << 20;
 const ROOT_TOKEN: &str = "glpat-root";
 
 /// Runs `case` with a server on a fresh database of `engine`; says so if there is none.
@@ -37,21 +39,31 @@ pub(crate) struct World {
     pub(crate) ctx: Ctx,
     router: Router,
     clock: Arc<AtomicI64>,
-    _data: tempfile::TempDir,
+    data: Arc<tempfile::TempDir>,
 }
 
 impl World {
     async fn start(database: &str) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        let beginning: Timestamp = BEGINNING.parse().unwrap();
+        let clock = Arc::new(AtomicI64::new(beginning.as_micros()));
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), database, clock).await
+    }
+
+    async fn start_in(data: Arc<tempfile::TempDir>, database: &str, clock: Arc<AtomicI64>) -> Self {
         let mut config = Config::new(data.path());
         config.database = Some(database.to_owned());
         config.external_url = Some(EXTERNAL_URL.parse().unwrap());
         config.root_token = Some(ROOT_TOKEN.to_owned());
-        let beginning: Timestamp = BEGINNING.parse().unwrap();
-        let clock = Arc::new(AtomicI64::new(beginning.as_micros()));
+        config.max_trace_size = MAX_TRACE_SIZE;
         let server = Server::start_with_clock(config, Clock::Manual(clock.clone())).await.unwrap();
         let ctx = server.ctx().clone();
-        Self { router: router::router(ctx.clone()), ctx, clock, _data: data }
+        Self { router: router::router(ctx.clone()), ctx, clock, data }
+    }
+
+    /// Another server on the same data.
+    pub(crate) async fn replica(&self) -> Self {
+        let database = self.ctx.config.database.as_ref().unwrap();
+        Self::start_in(self.data.clone(), database, self.clock.clone()).await
     }
 
     /// Lets time pass.

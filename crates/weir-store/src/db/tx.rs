@@ -131,15 +131,6 @@ impl<'c> Tx<'c> {
         }
     }
 
-    /// Tells every server that listens on `channel`, once the transaction commits. At most 8,000 bytes. Nothing
-    /// on SQLite, where the one process that there is needs no message. May be lost: who waits also looks.
-    pub fn notify(&mut self, channel: &str, payload: &str) -> Result<()> {
-        if self.engine() == Engine::Postgres {
-            self.query("SELECT pg_notify($1, $2)", crate::params![channel, payload])?;
-        }
-        Ok(())
-    }
-
     /// `Err` if a statement failed and nobody noticed: then there is nothing to commit.
     pub(super) fn finish(&self) -> Result<()> {
         if self.aborted { Err(Error::Aborted) } else { Ok(()) }
