@@ -10,7 +10,7 @@
 //!   `CAST($1 AS BIGINT)`. `sum` and `avg` of a `BIGINT` need a cast of their result.
 //! - `lower` and the order of texts know ASCII only, on SQLite as in a PostgreSQL database with the collation `C`.
 //! - No constraint is deferred: one that fails at the commit would fail every write of its group.
-//! - The only hooks are [`Tx::for_update`], [`Tx::for_update_skip_locked`] and [`Tx::notify`].
+//! - The only hooks are [`Tx::for_update`] and [`Tx::for_update_skip_locked`].
 
 pub mod artifacts;
 mod bulk;
