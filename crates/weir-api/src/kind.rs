@@ -87,3 +87,19 @@ vocabulary! {
         Clone = "clone",
     }
 }
+
+vocabulary! {
+    /// In which order the jobs of a resource group get its resource. Source: `app/models/ci/resource_group.rb`.
+    #[derive(Default)]
+    ProcessMode, "process mode" {
+        /// Whichever job is ready.
+        #[default]
+        Unordered = "unordered",
+        /// The oldest pipeline's job first, even if others are ready before it.
+        OldestFirst = "oldest_first",
+        /// The newest pipeline's job first, even if others are ready before it.
+        NewestFirst = "newest_first",
+        /// Of the jobs that are ready, the newest pipeline's.
+        NewestReadyFirst = "newest_ready_first",
+    }
+}

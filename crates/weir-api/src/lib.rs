@@ -28,6 +28,7 @@ pub mod page;
 pub mod pipeline_schedules;
 pub mod pipelines;
 pub mod projects;
+pub mod resource_groups;
 pub mod runner;
 pub mod runners;
 mod secret;
@@ -46,7 +47,8 @@ mod word;
 pub use access::{AccessLevel, TokenScope, Visibility};
 pub use date::Date;
 pub use kind::{
-    FeatureAccess, GitStrategy, NamespaceKind, RunnerAccessLevel, RunnerType, UserState, VariableType,
+    FeatureAccess, GitStrategy, NamespaceKind, ProcessMode, RunnerAccessLevel, RunnerType, UserState,
+    VariableType,
 };
 pub use secret::Secret;
 pub use status::{FailureReason, JobStatus, PipelineSource};

@@ -6,7 +6,9 @@ use crate::id::{ProjectId, UserId};
 use crate::lenient::null_as_default;
 use crate::namespaces::NamespaceBasic;
 use crate::users::UserBasic;
-use crate::{AccessLevel, Extra, FeatureAccess, GitStrategy, Secret, Timestamp, Visibility, Word};
+use crate::{
+    AccessLevel, Extra, FeatureAccess, GitStrategy, ProcessMode, Secret, Timestamp, Visibility, Word,
+};
 
 /// What names a project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -292,6 +294,9 @@ pub struct ProjectCiSettings {
     pub auto_devops_enabled: bool,
     /// Where the configuration is, if not in `.gitlab-ci.yml`.
     pub ci_config_path: Option<String>,
+    /// The process mode of new resource groups.
+    #[serde(deserialize_with = "null_as_default")]
+    pub resource_group_default_process_mode: Word<ProcessMode>,
 }
 
 impl Default for ProjectCiSettings {
@@ -319,6 +324,7 @@ impl Default for ProjectCiSettings {
             auto_cancel_pending_pipelines: "enabled".to_owned(),
             auto_devops_enabled: false,
             ci_config_path: None,
+            resource_group_default_process_mode: Word::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use sha1::{Digest, Sha1};
 use crate::compile::{Answer, Facts, FileId, Refusal, Request};
 use crate::entry::Findings;
 use crate::include::wildcard;
+use crate::keywords::environment;
 use crate::keywords::job::Job;
 use crate::keywords::needs::Need;
 use crate::keywords::root::Config;
@@ -230,7 +231,7 @@ impl Seeder<'_> {
                 .resource_group
                 .as_deref()
                 .map(|group| blank.expand(group))
-                .filter(|group| !group.is_empty()),
+                .filter(|group| environment::is_name(group)),
             environment: job.environment.as_ref().map(|environment| Environment {
                 name: environment_name.clone().unwrap_or_default(),
                 auto_stop_in: environment.auto_stop_in.as_deref().map(|text| keep.expand(text)),
@@ -484,6 +485,23 @@ mod tests {
         let jobs = "{script: x, parallel: 200}";
         let text = format!("variables: {{{}}}\na: {jobs}\nb: {jobs}", variables.join(", "));
         assert_eq!(errors_of(&text), ["The jobs of the pipeline have more than 1000000 variables"]);
+    }
+
+    #[test]
+    fn a_resource_group_is_expanded_and_dropped_if_it_cannot_be() {
+        for (group, expected) in [
+            ("production", Some("production")),
+            ("$WHERE/x y.z", Some("there/x y.z")),
+            ("$EMPTY", None),
+            ("/$WHERE", None),
+            ("$WHERE/", None),
+            ("'a:b'", None),
+        ] {
+            let text =
+                format!("variables: {{WHERE: there, EMPTY: ''}}\na: {{script: x, resource_group: {group}}}");
+            let plan = crate::testing::compile(&text);
+            assert_eq!(plan.jobs[0].resource_group.as_deref(), expected, "{group}");
+        }
     }
 
     #[test]

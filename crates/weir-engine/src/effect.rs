@@ -31,7 +31,7 @@ pub enum Effect {
     TriggerDownstream(JobIndex),
     /// The job waits for the resource of its group: [`crate::Event::ResourceGranted`] lets it go on.
     RequestResource(JobIndex),
-    /// The job has come to its end, and any resource that it held is free.
+    /// The job has come to its end, or waits for a person: any resource that it held is free, and so is its turn.
     ReleaseResource(JobIndex),
     /// Cancel the child pipelines of this one, and theirs; downstream pipelines of other projects go on.
     CancelChildren,

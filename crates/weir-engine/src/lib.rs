@@ -20,7 +20,7 @@ pub mod manual;
 pub mod payload;
 mod process;
 pub mod queue;
-mod resource_group;
+pub mod resource_group;
 pub mod retry;
 pub mod state;
 pub mod status;

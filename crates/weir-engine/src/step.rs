@@ -88,7 +88,8 @@ impl<'a> Step<'a> {
         self.changes.jobs.push(job);
         self.dirty = true;
         self.effect(Effect::JobStatus { job, from, to });
-        if has_group && status::is_completed(to) {
+        // A manual job gives up its turn, for nobody knows when it will want it.
+        if has_group && (status::is_completed(to) || to == Manual) {
             self.effect(Effect::ReleaseResource(job));
         }
         match (bridge, from, to) {

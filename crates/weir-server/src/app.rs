@@ -26,6 +26,7 @@ pub mod protected_refs;
 pub mod protection;
 pub mod pushes;
 pub mod refs;
+pub mod resource_groups;
 pub mod runners;
 pub mod stages;
 pub mod tags;

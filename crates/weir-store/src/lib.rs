@@ -32,6 +32,7 @@ pub mod projects;
 pub mod protected_refs;
 pub mod pushes;
 pub mod queue;
+pub mod resource_groups;
 pub mod runners;
 pub mod secrets;
 pub mod settings;

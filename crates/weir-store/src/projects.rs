@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_api::id::{NamespaceId, ProjectId, UserId};
-use weir_api::{AccessLevel, FeatureAccess, GitStrategy, Timestamp, Visibility};
+use weir_api::{AccessLevel, FeatureAccess, GitStrategy, ProcessMode, Timestamp, Visibility};
 
 use crate::columns::{Columns, all};
 use crate::filter::Conditions;
@@ -100,6 +100,8 @@ pub struct Settings {
     pub only_allow_merge_if_pipeline_succeeds: bool,
     /// `allow_merge_on_skipped_pipeline`.
     pub allow_merge_on_skipped_pipeline: bool,
+    /// The process mode of new resource groups.
+    pub resource_group_default_process_mode: ProcessMode,
 }
 
 impl Default for Settings {
@@ -126,6 +128,7 @@ impl Default for Settings {
             restrict_user_defined_variables: false,
             only_allow_merge_if_pipeline_succeeds: false,
             allow_merge_on_skipped_pipeline: false,
+            resource_group_default_process_mode: ProcessMode::Unordered,
         }
     }
 }

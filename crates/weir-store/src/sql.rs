@@ -7,4 +7,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { file: "0001_init.sql", sql: include_str!("sql/0001_init.sql") },
     Migration { file: "0002_web_sessions.sql", sql: include_str!("sql/0002_web_sessions.sql") },
     Migration { file: "0003_outbox.sql", sql: include_str!("sql/0003_outbox.sql") },
+    Migration { file: "0004_resource_groups.sql", sql: include_str!("sql/0004_resource_groups.sql") },
 ];

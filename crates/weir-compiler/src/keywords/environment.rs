@@ -57,9 +57,19 @@ pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings) -> Option<Enviro
     (findings.count() == before).then_some(environment)
 }
 
-fn check_name(entry: &Entry<'_>, findings: &mut Findings, name: &str) {
+/// Whether an environment can have this name, or a resource group: a job whose group cannot be has none.
+/// Source: `app/models/ci/resource_group.rb`, `lib/gitlab/ci/pipeline/seed/processable/resource_group.rb`.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && is_plain(name) && name.chars().count() <= NAME_CHARS
+}
+
+fn is_plain(name: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || "-_/${}. ".contains(c);
-    if !name.chars().all(known) || name.starts_with('/') || name.ends_with('/') {
+    name.chars().all(known) && !name.starts_with('/') && !name.ends_with('/')
+}
+
+fn check_name(entry: &Entry<'_>, findings: &mut Findings, name: &str) {
+    if !is_plain(name) {
         findings.invalid(entry, "name", NAME_RULE);
     }
     if name.chars().count() > NAME_CHARS {

@@ -4,7 +4,7 @@ use weir_api::JobStatus;
 use weir_api::id::{JobId, PipelineId, ProjectId};
 use weir_engine::{Effect, Event, JobIndex, Refused};
 use weir_store::pipelines::{self, Transition};
-use weir_store::{Tx, artifacts, projects};
+use weir_store::{Tx, artifacts, projects, resource_groups};
 
 use super::outbox::{self, Task};
 use crate::bus::Wake;
@@ -41,14 +41,19 @@ pub fn transition(
 /// other pipelines is left in the outbox.
 pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &Transition) -> Result<()> {
     let now = ctx.now();
+    let mut in_groups = Vec::new();
     for effect in &done.changes.effects {
         match *effect {
+            Effect::RequestResource(job) | Effect::ReleaseResource(job) => in_groups.push(id_of(done, job)?),
             Effect::TriggerDownstream(job) => {
                 outbox::add(tx, &Task::CreateDownstream { bridge: id_of(done, job)? }, now)?;
             }
             Effect::PipelineStatus { to: JobStatus::Success, .. } => keep_latest_artifacts(tx, pipeline)?,
             _ => {}
         }
+    }
+    for group in resource_groups::of_jobs(tx, &in_groups)? {
+        outbox::add(tx, &Task::AssignResource { group }, now)?;
     }
     Ok(())
 }

@@ -195,6 +195,20 @@ pub async fn find(ctx: &Ctx, access: &Access, id: JobId) -> Result<JobDetails> {
     one(ctx, access, job).await
 }
 
+/// The jobs and bridges of these ids that the project has, in their order.
+pub async fn find_all(ctx: &Ctx, access: &Access, ids: Vec<JobId>) -> Result<Vec<JobDetails>> {
+    let project = access.project.id;
+    let rows = ctx
+        .db
+        .read(move |tx| {
+            let found = jobs::find_all(tx, &ids)?;
+            let in_order = ids.iter().filter_map(|id| found.iter().find(|job| job.id == *id));
+            Ok::<_, Error>(in_order.filter(|job| job.project_id == project).cloned().collect())
+        })
+        .await?;
+    details(ctx, &access.project, rows).await
+}
+
 async fn find_any(ctx: &Ctx, access: &Access, id: JobId) -> Result<JobDetails> {
     let project = access.project.id;
     let job = ctx.db.read(move |tx| any_row(tx, project, id)).await?;

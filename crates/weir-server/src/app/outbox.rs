@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use weir_api::Timestamp;
-use weir_api::id::JobId;
+use weir_api::id::{JobId, ResourceGroupId};
 use weir_store::Tx;
 use weir_store::outbox::{self, Due};
 
-use super::downstream;
+use super::{downstream, resource_groups};
 use crate::ctx::Ctx;
 use crate::error::Result;
 
@@ -29,6 +29,11 @@ pub enum Task {
     CreateDownstream {
         /// The bridge.
         bridge: JobId,
+    },
+    /// Give the resource of a group to the job whose turn it is, if it is free.
+    AssignResource {
+        /// The group.
+        group: ResourceGroupId,
     },
 }
 
@@ -89,6 +94,7 @@ async fn attempt(ctx: &Ctx, due: Due) -> Result<()> {
 async fn perform(ctx: &Ctx, task: &Task) -> Result<()> {
     match task {
         Task::CreateDownstream { bridge } => downstream::create(ctx, *bridge).await,
+        Task::AssignResource { group } => resource_groups::assign(ctx, *group).await,
     }
 }
 
@@ -98,5 +104,7 @@ async fn give_up(ctx: &Ctx, task: &Task) -> Result<()> {
         Task::CreateDownstream { bridge } => {
             downstream::fail(ctx, *bridge, weir_api::FailureReason::DataIntegrityFailure).await
         }
+        // The next job of the group that asks for the resource, or ends, has it assigned again.
+        Task::AssignResource { .. } => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ use weir_store::users::{self, User};
 use weir_store::{Tx, variables};
 
 use super::access::Access;
-use super::{changes, commits, facts, protection};
+use super::{changes, commits, facts, protection, resource_groups};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -188,7 +188,7 @@ pub async fn delete(
     id: PipelineId,
     unmodified_since: Option<Timestamp>,
 ) -> Result<()> {
-    let (project_id, now) = (project.id, ctx.now());
+    let (project_id, now, shared) = (project.id, ctx.now(), ctx.clone());
     ctx.db
         .write(move |tx| {
             let pipeline = row(tx, project_id, id)?;
@@ -196,7 +196,7 @@ pub async fn delete(
                 return Err(Error::PreconditionFailed);
             }
             pipelines::delete(tx, id, now)?;
-            Ok(())
+            resource_groups::assign_all(tx, &shared, project_id)
         })
         .await?;
     let name = weir_git::RefName::pipeline(id.0);
@@ -205,5 +205,6 @@ pub async fn delete(
         tracing::warn!(%error, pipeline = id.0, "the ref of a deleted pipeline stays");
     }
     ctx.bus.wake(Wake::Background);
+    ctx.bus.wake(Wake::Outbox);
     Ok(())
 }

@@ -60,6 +60,10 @@ pub enum Action {
     EraseJob,
     /// Delete artifacts.
     DeleteArtifacts,
+    /// See resource groups.
+    ReadResourceGroups,
+    /// Change how a resource group is processed.
+    UpdateResourceGroup,
 }
 
 /// Who may do an action without being a member.
@@ -112,6 +116,8 @@ const fn rule(action: Action) -> Rule {
         Action::ForceCancelJob => (Maintainer, No, true),
         Action::EraseJob => (Maintainer, No, true),
         Action::DeleteArtifacts => (Maintainer, No, true),
+        Action::ReadResourceGroups => (Developer, No, true),
+        Action::UpdateResourceGroup => (Developer, No, true),
     };
     Rule { level, outsiders, signed_in }
 }
@@ -216,6 +222,7 @@ mod tests {
             (Private, DeletePipeline, [401, 404, 403, 403, 403, 403, 200]),
             (Private, EraseJob, [401, 404, 403, 403, 403, 200, 200]),
             (Private, ReadPipelineVariables, [401, 404, 403, 403, 200, 200, 200]),
+            (Private, ReadResourceGroups, [401, 404, 403, 403, 200, 200, 200]),
             (Public, ReadProject, [200, 200, 200, 200, 200, 200, 200]),
             (Public, ReadCode, [200, 200, 200, 200, 200, 200, 200]),
             (Public, ReadPipelines, [200, 200, 200, 200, 200, 200, 200]),

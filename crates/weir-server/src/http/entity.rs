@@ -10,6 +10,7 @@ pub mod namespaces;
 pub mod pipelines;
 pub mod projects;
 pub mod protected_refs;
+pub mod resource_groups;
 pub mod tags;
 pub mod tokens;
 pub mod users;

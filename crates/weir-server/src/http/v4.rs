@@ -13,6 +13,7 @@ pub mod pipelines;
 pub mod projects;
 pub mod protected_branches;
 pub mod protected_tags;
+pub mod resource_groups;
 pub mod tags;
 pub mod tokens;
 pub mod tree;
@@ -38,6 +39,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(projects::routes())
         .merge(protected_branches::routes())
         .merge(protected_tags::routes())
+        .merge(resource_groups::routes())
         .merge(tags::routes())
         .merge(tokens::routes())
         .merge(tree::routes())

@@ -36,6 +36,8 @@ mod namespaces;
 mod projects;
 mod protected_refs;
 mod replicas;
+mod resource_groups;
+mod scene;
 mod tags;
 mod tokens;
 mod traces;

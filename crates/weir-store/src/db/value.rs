@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use weir_api::status::{Accessibility, ArtifactFileType, ArtifactFormat};
 use weir_api::{
-    AccessLevel, FailureReason, FeatureAccess, JobStatus, NamespaceKind, PipelineSource, RunnerAccessLevel,
-    RunnerType, Timestamp, UserState, VariableType, Visibility, id,
+    AccessLevel, FailureReason, FeatureAccess, JobStatus, NamespaceKind, PipelineSource, ProcessMode,
+    RunnerAccessLevel, RunnerType, Timestamp, UserState, VariableType, Visibility, id,
 };
 
 use crate::error::{Error, Result};
@@ -179,6 +179,7 @@ vocabularies!(
     JobStatus,
     NamespaceKind,
     PipelineSource,
+    ProcessMode,
     RunnerAccessLevel,
     RunnerType,
     UserState,

@@ -12,7 +12,9 @@ use weir_engine::{Changes, Effect, JobIndex, JobKind, JobState, PipelineState, S
 use super::cache::{Loaded, PipelineCache};
 use super::{NewPipeline, on_new_commit_word};
 use crate::columns::Columns;
-use crate::{Error, Result, Row, Tx, Value, artifacts, bulk, params, queue, tag_sets, traces};
+use crate::{
+    Error, Result, Row, Tx, Value, artifacts, bulk, params, queue, resource_groups, tag_sets, traces,
+};
 
 /// What a definition says of when a job runs; read with every load, so it is stored apart from what it runs.
 #[derive(Serialize, Deserialize)]
@@ -152,6 +154,7 @@ pub fn insert(
     bulk::insert(tx, "stages (pipeline_id, position, name, status)", &stages, "")?;
     insert_definitions(tx, id, state, definitions)?;
     let jobs = insert_jobs(tx, id, new, state, definitions)?;
+    resource_groups::join(tx, new.project_id, state, &jobs, now)?;
     perform(tx, id, new.project_id, &jobs, &changes.effects, now)?;
     Ok(Inserted { id, iid, jobs })
 }
@@ -442,11 +445,11 @@ fn insert_retries(
         "INSERT INTO jobs (pipeline_id, project_id, definition, stage, stage_name, name, bridge, protected,
              tag_set_id, environment, user_id, on_instance_runner, debug_trace, position, status, retried,
              retry_of, allow_failure, enqueue_immediately, cancel_gracefully, failure_reason, scheduled_at,
-             created_at, queued_at, started_at, finished_at, updated_at)
+             created_at, queued_at, started_at, finished_at, updated_at, resource_group_id)
          SELECT o.pipeline_id, o.project_id, o.definition, o.stage, o.stage_name, o.name, o.bridge, o.protected,
              o.tag_set_id, o.environment, o.user_id, FALSE, FALSE, v.column2, v.column3, v.column4, v.column5,
              v.column6, v.column7, v.column8, v.column9, v.column10, v.column11, v.column12, v.column13,
-             v.column14, v.column15
+             v.column14, v.column15, o.resource_group_id
          FROM",
         &[
             "BIGINT", "BIGINT", "TEXT", "BOOLEAN", "BIGINT", "BOOLEAN", "BOOLEAN", "BOOLEAN", "TEXT", "BIGINT",

@@ -7,6 +7,7 @@ mod objects;
 mod people;
 mod pipelines;
 mod queue;
+mod resource_groups;
 mod transactions;
 mod values;
 mod wakes;

@@ -1,6 +1,6 @@
 //! What is asked to change of a project's settings.
 
-use weir_api::{AccessLevel, FeatureAccess, GitStrategy};
+use weir_api::{AccessLevel, FeatureAccess, GitStrategy, ProcessMode};
 use weir_store::projects::Project;
 
 use crate::error::{Error, Result};
@@ -45,6 +45,7 @@ pub struct Change {
     pub restrict_user_defined_variables: Option<bool>,
     pub only_allow_merge_if_pipeline_succeeds: Option<bool>,
     pub allow_merge_on_skipped_pipeline: Option<bool>,
+    pub resource_group_default_process_mode: Option<ProcessMode>,
 }
 
 /// Sets what is given.
@@ -94,6 +95,7 @@ impl Change {
             environments_access_level,
             only_allow_merge_if_pipeline_succeeds,
             allow_merge_on_skipped_pipeline,
+            resource_group_default_process_mode,
         );
         if let Some(role) = &self.ci_restrict_pipeline_cancellation_role {
             settings.ci_restrict_pipeline_cancellation_role = Some(role.clone());

@@ -77,7 +77,8 @@ fn project(details: &JobDetails) -> JobProject {
     JobProject { ci_job_token_scope_enabled: details.project.settings.ci_job_token_scope_enabled }
 }
 
-fn basic(ctx: &Ctx, details: &JobDetails) -> JobBasic {
+/// What a list of jobs elsewhere shows of a job or bridge.
+pub fn basic(ctx: &Ctx, details: &JobDetails) -> JobBasic {
     let (job, now) = (&details.job, ctx.now());
     let end = job.finished_at.unwrap_or(now);
     JobBasic {

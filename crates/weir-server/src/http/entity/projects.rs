@@ -151,6 +151,7 @@ fn settings(view: &View) -> ProjectCiSettings {
         auto_cancel_pending_pipelines: on_or_off(settings.auto_cancel_pending_pipelines).to_owned(),
         auto_devops_enabled: false,
         ci_config_path: settings.ci_config_path.clone(),
+        resource_group_default_process_mode: Word::Known(settings.resource_group_default_process_mode),
     }
 }
 

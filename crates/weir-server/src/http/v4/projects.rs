@@ -286,6 +286,7 @@ fn change(fields: &mut Fields<'_>) -> Change {
         restrict_user_defined_variables: fields.boolean("restrict_user_defined_variables"),
         only_allow_merge_if_pipeline_succeeds: fields.boolean("only_allow_merge_if_pipeline_succeeds"),
         allow_merge_on_skipped_pipeline: fields.boolean("allow_merge_on_skipped_pipeline"),
+        resource_group_default_process_mode: fields.word("resource_group_default_process_mode"),
     }
 }
 
