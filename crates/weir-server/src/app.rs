@@ -32,5 +32,6 @@ pub mod stages;
 pub mod tags;
 pub mod tokens;
 pub mod traces;
+pub mod triggers;
 pub mod users;
 pub mod web_sessions;

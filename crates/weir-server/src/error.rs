@@ -19,6 +19,8 @@ pub enum Error {
     Invalid(Value),
     /// 401: no, unknown or unusable credentials.
     Unauthorized,
+    /// 401 `{"message": …}` with a reason of its own.
+    Refused(&'static str),
     /// 401 `{"error": "invalid_token", …}` with a description.
     InvalidToken(&'static str),
     /// 401 for Git clients, which then ask for a password.
@@ -101,6 +103,7 @@ impl Error {
             Self::Unauthorized | Self::GitUnauthorized => {
                 message(S::UNAUTHORIZED, "401 Unauthorized".to_owned())
             }
+            Self::Refused(reason) => message(S::UNAUTHORIZED, (*reason).to_owned()),
             Self::InvalidToken(description) => {
                 (S::UNAUTHORIZED, json!({ "error": "invalid_token", "error_description": description }))
             }

@@ -42,6 +42,7 @@ pub mod tag_sets;
 pub mod testing;
 pub mod tokens;
 pub mod traces;
+pub mod triggers;
 pub mod users;
 pub mod variables;
 pub mod web_sessions;

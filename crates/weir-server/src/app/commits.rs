@@ -45,6 +45,20 @@ pub fn repository(ctx: &Ctx, project: &Project) -> Repository {
     ctx.repositories.repository(project.id.0)
 }
 
+/// The branch or tag that somebody wants a pipeline for, by its short or full name, and its commit.
+///
+/// # Errors
+/// 400 if there is none, or a short name is both.
+pub async fn branch_or_tag(ctx: &Ctx, project: &Project, name: &str) -> Result<(RefName, ObjectId)> {
+    let not_found = || Error::base("Reference not found");
+    let resolved = match repository(ctx, project).resolve_ref(name).await {
+        Err(GitError::NoRepository) => None,
+        other => other?,
+    };
+    let resolved = resolved.ok_or_else(not_found)?;
+    Ok((resolved.name.ok_or_else(not_found)?, resolved.commit))
+}
+
 /// A commit, if it is still there.
 pub async fn cached(ctx: &Ctx, project: &Project, sha: &str) -> Option<Commit> {
     find(ctx, project, sha).await.ok().map(|commit| (*commit).clone())

@@ -3,7 +3,7 @@
 use weir_api::id::JobId;
 use weir_api::runner::{JobInfo, JobPayload, ObjectFormat};
 use weir_api::status::ArtifactFileType;
-use weir_api::{GitStrategy, Secret, Timestamp};
+use weir_api::{GitStrategy, PipelineSource, Secret, Timestamp};
 use weir_compiler::plan;
 use weir_compiler::vars::{Level, StoredVariable, Variable, Variables, applicable, predefined};
 use weir_engine::dependencies;
@@ -17,7 +17,7 @@ use weir_store::projects::{self, Project};
 use weir_store::runners::{self, Runner};
 use weir_store::users::{self, User};
 use weir_store::variables::{self, GivenVariable, Owner};
-use weir_store::{TokenKind, Tx, queue};
+use weir_store::{TokenKind, Tx, queue, triggers};
 
 use super::pipelines::level_of;
 use super::{commits, facts};
@@ -35,6 +35,8 @@ struct Rows {
     settings: Vec<(Owner, StoredVariable)>,
     given: Vec<GivenVariable>,
     played: Vec<GivenVariable>,
+    /// Of the trigger that started the pipeline.
+    short_token: Option<String>,
     running_on_instance_runners: i64,
 }
 
@@ -129,9 +131,15 @@ fn gather(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job) -> Result<Rows> {
     let gone = || Error::internal("a row around a running job is gone");
     let project = projects::find(tx, job.project_id)?.ok_or_else(gone)?;
     let definition = jobs::definition(tx, job)?;
+    let pipeline = pipelines::find(tx, job.pipeline_id)?.ok_or_else(gone)?;
+    let short_token = match pipeline.source {
+        PipelineSource::Trigger => triggers::short_token_of(tx, pipeline.id)?,
+        _ => None,
+    };
     Ok(Rows {
         namespaces: namespaces::ancestors(tx, project.namespace_id)?,
-        pipeline: pipelines::find(tx, job.pipeline_id)?.ok_or_else(gone)?,
+        pipeline,
+        short_token,
         user: job.user_id.map(|id| users::find(tx, id)).transpose()?.flatten().ok_or_else(gone)?,
         runner: job.runner_id.map(|id| runners::find(tx, id)).transpose()?.flatten(),
         settings: facts::settings_of(ctx, tx, &project)?,
@@ -219,7 +227,7 @@ fn variables(
         name: job.name.clone(),
         stage: job.stage_name.clone(),
         manual: matches!(rows.definition.when, plan::When::Manual | plan::When::Delayed),
-        trigger_short_token: None,
+        trigger_short_token: rows.short_token.clone(),
         node_index: rows.definition.parallel.as_ref().map(|parallel| parallel.index),
         node_total: rows.definition.parallel.as_ref().map(|parallel| parallel.total),
         environment: environment.map(|environment| predefined::EnvironmentFacts {

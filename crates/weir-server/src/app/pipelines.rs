@@ -6,7 +6,7 @@ mod elsewhere;
 mod redundant;
 
 pub(in crate::app) use compile::level_of;
-pub use create::{NewVariable, Origin, Start, create, create_by_api, seal};
+pub use create::{NO_RIGHT, NewVariable, Origin, Start, create, create_by_api, may_set_variables, seal};
 
 use weir_api::Timestamp;
 use weir_api::id::{PipelineId, ProjectId, UserId};

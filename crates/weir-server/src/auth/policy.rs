@@ -40,6 +40,8 @@ pub enum Action {
     CreatePipeline,
     /// Cancel and retry pipelines.
     UpdatePipeline,
+    /// Make, see and revoke trigger tokens.
+    AdminTriggers,
     /// Delete pipelines.
     DeletePipeline,
     /// See jobs.
@@ -106,6 +108,7 @@ const fn rule(action: Action) -> Rule {
         Action::ReadPipelineVariables => (Developer, No, true),
         Action::CreatePipeline => (Developer, No, true),
         Action::UpdatePipeline => (Developer, No, true),
+        Action::AdminTriggers => (Maintainer, No, true),
         Action::DeletePipeline => (Owner, No, true),
         Action::ReadJobs => (Reporter, IfPipelinesArePublic, true),
         Action::ReadTrace => (Reporter, IfPipelinesArePublic, true),

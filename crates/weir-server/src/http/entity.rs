@@ -13,4 +13,5 @@ pub mod protected_refs;
 pub mod resource_groups;
 pub mod tags;
 pub mod tokens;
+pub mod triggers;
 pub mod users;

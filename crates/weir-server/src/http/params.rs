@@ -87,6 +87,16 @@ impl Params {
         self.0.insert(key.to_owned(), Value::String(value));
     }
 
+    /// Takes one parameter away.
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
+    /// All parameters as one JSON object.
+    pub fn json(&self) -> String {
+        Value::Object(self.0.clone()).to_string()
+    }
+
     /// The raw value.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())

@@ -17,6 +17,7 @@ pub mod resource_groups;
 pub mod tags;
 pub mod tokens;
 pub mod tree;
+pub mod triggers;
 pub mod users;
 
 use axum::Router;
@@ -43,5 +44,6 @@ pub fn routes() -> Router<Ctx> {
         .merge(tags::routes())
         .merge(tokens::routes())
         .merge(tree::routes())
+        .merge(triggers::routes())
         .merge(users::routes())
 }

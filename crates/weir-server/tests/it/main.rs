@@ -41,5 +41,6 @@ mod scene;
 mod tags;
 mod tokens;
 mod traces;
+mod triggers;
 mod users;
 mod web;

@@ -8,6 +8,7 @@ mod people;
 mod pipelines;
 mod queue;
 mod resource_groups;
+mod starts;
 mod transactions;
 mod values;
 mod wakes;

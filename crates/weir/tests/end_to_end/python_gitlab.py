@@ -300,6 +300,39 @@ def creates_a_pipeline_with_variables(gl, s):
 
 
 @check
+def triggers_a_pipeline_without_a_user(gl, s):
+    trigger = s.project.triggers.create({"description": "mytrigger"})
+    assert [t.id for t in s.project.triggers.list(get_all=True)] == [trigger.id]
+    assert s.project.triggers.get(trigger.id).token == trigger.token
+    trigger.description = "renamed"
+    trigger.save()
+    assert s.project.triggers.get(trigger.id).description == "renamed"
+    anonymous = gitlab.Gitlab(URL)
+    project = anonymous.projects.get(s.project.id, lazy=True)
+    made = project.trigger_pipeline("main", trigger.token, variables={"ANSWER": "43"})
+    assert made.source == "trigger" and made.user["username"] == "root", made.attributes
+    pipeline = wait(
+        lambda: s.project.pipelines.get(made.id),
+        lambda p: p.finished_at is not None,
+        "the end of the triggered pipeline",
+    )
+    variables = {v.key: v for v in pipeline.variables.list(get_all=True)}
+    assert variables["ANSWER"].value == "43" and variables["TRIGGER_PAYLOAD"].variable_type == "file"
+    approve = [job for job in pipeline.jobs.list(get_all=True) if job.name == "approve"][0]
+    s.project.jobs.get(approve.id, lazy=True).play()
+    done = wait(lambda: s.project.jobs.get(approve.id), lambda job: job.status == "success", "the approval")
+    assert b"approved with 43" in done.trace()
+    assert s.project.triggers.get(trigger.id).last_used == made.created_at
+    trigger.delete()
+    try:
+        project.trigger_pipeline("main", trigger.token)
+    except gitlab.GitlabCreateError as error:
+        assert error.response_code == 404, error
+    else:
+        raise AssertionError("a deleted token started a pipeline")
+
+
+@check
 def refuses_an_unknown_ref(gl, s):
     try:
         s.project.pipelines.create({"ref": "no-such-branch"})

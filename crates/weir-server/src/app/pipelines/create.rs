@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use weir_api::commits::Commit;
-use weir_api::id::{PipelineId, PushId};
+use weir_api::id::{PipelineId, PushId, TriggerId};
 use weir_api::{AccessLevel, FeatureAccess, JobStatus, PipelineSource, VariableType};
 use weir_compiler::diagnostic::Severity;
 use weir_compiler::{Diagnostic, Plan, Refusal};
@@ -13,12 +13,13 @@ use weir_git::{ObjectId, RefName};
 use weir_store::pipelines::{self, Inserted, NewPipeline};
 use weir_store::users::User;
 use weir_store::variables::{GivenVariable, insert_for_pipeline};
-use weir_store::{Tx, pushes};
+use weir_store::{Tx, pushes, triggers};
 
 use super::compile::compile;
 use super::{PipelineDetails, redundant};
 use crate::app::access::Access;
 use crate::app::{changes, commits, facts, protection};
+use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -47,6 +48,11 @@ pub enum Origin {
         before: Option<String>,
         /// The push option `ci.skip`.
         skip: bool,
+    },
+    /// A token asked for it: what stands in the way is told, and a wrong configuration is kept, too.
+    Triggered {
+        /// The trigger; none for a job's token.
+        trigger: Option<TriggerId>,
     },
 }
 
@@ -96,18 +102,12 @@ pub async fn create_by_api(
     variables: Vec<NewVariable>,
     inputs: Vec<(String, serde_json::Value)>,
 ) -> Result<PipelineDetails> {
-    let repository = commits::repository(ctx, &access.project);
-    let not_found = || Error::base("Reference not found");
-    let resolved = match repository.resolve_ref(git_ref).await {
-        Err(weir_git::Error::NoRepository) => return Err(not_found()),
-        other => other?.ok_or_else(not_found)?,
-    };
-    let name = resolved.name.ok_or_else(not_found)?;
+    let (name, commit) = commits::branch_or_tag(ctx, &access.project, git_ref).await?;
     let start = Start {
         source: PipelineSource::Api,
         origin: Origin::Asked,
         name,
-        commit: resolved.commit,
+        commit,
         variables,
         inputs,
         config: None,
@@ -129,13 +129,16 @@ pub(super) struct Facts {
     pub(super) commit: std::sync::Arc<Commit>,
 }
 
+/// Why somebody who may not create pipelines gets none.
+pub const NO_RIGHT: &str = "Insufficient permissions to create a new pipeline";
+
 /// Creates a pipeline. None if the configuration keeps a push from having one.
 ///
 /// # Errors
-/// For [`Origin::Asked`]: 400 with the reason, in GitLab's words.
+/// For all but pushes: 400 with the reason, in GitLab's words.
 pub async fn create(ctx: &Ctx, access: &Access, user: &User, start: Start) -> Result<Option<PipelineId>> {
-    let facts = look(ctx, access, &start).await?;
     allowed(access, &start)?;
+    let facts = look(ctx, access, &start).await?;
     if is_skipped(&start, &facts.commit) {
         let new = new_pipeline(access, user, &start, &facts);
         return Ok(Some(store_without_jobs(ctx, access, &start, new, JobStatus::Skipped).await?));
@@ -143,9 +146,9 @@ pub async fn create(ctx: &Ctx, access: &Access, user: &User, start: Start) -> Re
     let repository = commits::repository(ctx, &access.project);
     let Some(compiled) = compile(ctx, access, user, &start, &facts, &repository).await? else {
         return match start.origin {
-            Origin::Asked => Err(Error::base("Missing CI config file")),
             // A project without configuration has no pipelines.
             Origin::Pushed { push, .. } => forget(ctx, push).await.map(|()| None),
+            _ => Err(Error::base("Missing CI config file")),
         };
     };
     match (compiled.plan, compiled.refusal) {
@@ -193,17 +196,25 @@ pub(super) fn short_name(name: &RefName) -> String {
     short.unwrap_or(text).to_owned()
 }
 
+/// Whether the caller may give variables to pipelines.
+pub fn may_set_variables(access: &Access) -> bool {
+    let minimum = access.project.settings.ci_pipeline_variables_minimum_override_role;
+    access.standing.level >= minimum.unwrap_or(AccessLevel::Admin)
+}
+
 /// Whether project and caller allow it at all.
 fn allowed(access: &Access, start: &Start) -> Result<()> {
     let project = &access.project;
     if project.builds_access_level == FeatureAccess::Disabled {
         return Err(Error::base("Pipelines are disabled!"));
     }
+    if !access.standing.may(Action::CreatePipeline) {
+        return Err(Error::base(NO_RIGHT));
+    }
     if start.variables.is_empty() {
         return Ok(());
     }
-    let minimum = project.settings.ci_pipeline_variables_minimum_override_role.unwrap_or(AccessLevel::Admin);
-    if access.standing.level < minimum {
+    if !may_set_variables(access) {
         return Err(Error::base("Insufficient permissions to set pipeline variables"));
     }
     let mut seen = HashSet::new();
@@ -245,8 +256,8 @@ fn new_pipeline(access: &Access, user: &User, start: &Start, facts: &Facts) -> N
 /// The commit before the push.
 pub(super) fn before(start: &Start) -> Option<String> {
     match &start.origin {
-        Origin::Asked => None,
         Origin::Pushed { before, .. } => before.clone(),
+        _ => None,
     }
 }
 
@@ -274,17 +285,17 @@ async fn refuse(
         str::to_owned,
     );
     match (&start.origin, refusal) {
-        (Origin::Asked, _) => Err(Error::base(message)),
         (Origin::Pushed { push, .. }, Refusal::FilteredByRules | Refusal::FilteredByWorkflowRules) => {
             forget(ctx, *push).await?;
             Ok(None)
         }
-        (Origin::Pushed { .. }, Refusal::ConfigError) => {
+        (Origin::Pushed { .. } | Origin::Triggered { .. }, Refusal::ConfigError) => {
             let mut new = new_pipeline(access, user, start, facts);
             new.yaml_errors = Some(errors.join("\n"));
             new.failure_reason = Some("config_error".to_owned());
             Ok(Some(store_without_jobs(ctx, access, start, new, JobStatus::Failed).await?))
         }
+        _ => Err(Error::base(message)),
     }
 }
 
@@ -342,21 +353,21 @@ async fn insert(
     changes: Changes,
 ) -> Result<(Inserted, pipelines::Transition)> {
     let given = seal(ctx, &start.variables)?;
-    let push = match start.origin {
-        Origin::Pushed { push, .. } => push,
-        Origin::Asked => None,
-    };
+    let origin = start.origin.clone();
     let (now, shared) = (ctx.now(), ctx.clone());
     ctx.db
         .write(move |tx: &mut Tx<'_>| {
             // The push is done in the transaction that makes its pipeline: there is never a second one.
-            if let Some(push) = push
+            if let Origin::Pushed { push: Some(push), .. } = origin
                 && !pushes::done(tx, push)?
             {
                 return Err(Error::Conflict("the push has its pipeline already".to_owned()));
             }
             let inserted = pipelines::insert(tx, &new, &state, &plan.jobs, &changes, now)?;
             insert_for_pipeline(tx, inserted.id, &given)?;
+            if let Origin::Triggered { trigger: Some(trigger) } = origin {
+                triggers::started(tx, trigger, inserted.id)?;
+            }
             let done = pipelines::Transition { changes: changes.clone(), ids: inserted.jobs.clone().into() };
             changes::follow(tx, &shared, inserted.id, &done)?;
             Ok((inserted, done))
