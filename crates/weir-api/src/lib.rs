@@ -22,6 +22,7 @@ pub mod kind;
 mod lenient;
 pub mod lint;
 pub mod members;
+pub mod merge_requests;
 pub mod metadata;
 pub mod namespaces;
 pub mod page;
@@ -50,6 +51,7 @@ pub use kind::{
     FeatureAccess, GitStrategy, NamespaceKind, ProcessMode, RunnerAccessLevel, RunnerType, UserState,
     VariableType,
 };
+pub use merge_requests::{MergeMethod, MergeRequestState, MergeStatus};
 pub use secret::Secret;
 pub use status::{FailureReason, JobStatus, PipelineSource};
 pub use time::Timestamp;

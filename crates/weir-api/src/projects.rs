@@ -114,6 +114,9 @@ pub struct Project {
     /// `none`, `finished` …
     #[serde(default, deserialize_with = "null_as_default")]
     pub import_status: String,
+    /// The project from which it was forked, if the caller sees that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from_project: Option<BasicProjectDetails>,
     /// How many issues are open.
     #[serde(default)]
     pub open_issues_count: i64,
@@ -208,15 +211,15 @@ impl Default for ProjectFeatures {
         let off = || Word::Known(FeatureAccess::Disabled);
         Self {
             issues_enabled: false,
-            merge_requests_enabled: false,
+            merge_requests_enabled: true,
             wiki_enabled: false,
             jobs_enabled: true,
             snippets_enabled: false,
             container_registry_enabled: false,
             issues_access_level: off(),
             repository_access_level: on(),
-            merge_requests_access_level: off(),
-            forking_access_level: off(),
+            merge_requests_access_level: on(),
+            forking_access_level: on(),
             wiki_access_level: off(),
             builds_access_level: on(),
             snippets_access_level: off(),

@@ -72,6 +72,16 @@ impl RefName {
         Self(format!("refs/pipelines/{id}"))
     }
 
+    /// The reference that holds the newest commit of a merge request.
+    pub fn merge_request_head(iid: i64) -> Self {
+        Self(format!("refs/merge-requests/{iid}/head"))
+    }
+
+    /// The reference that holds what merging a merge request would make.
+    pub fn merge_request_merge(iid: i64) -> Self {
+        Self(format!("refs/merge-requests/{iid}/merge"))
+    }
+
     /// The branch's short name, if it is a branch.
     pub fn branch(&self) -> Option<BranchName> {
         self.0.strip_prefix("refs/heads/").map(|name| BranchName(name.to_owned()))

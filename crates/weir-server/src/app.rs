@@ -8,6 +8,7 @@ pub mod commits;
 pub mod downstream;
 pub mod facts;
 pub mod files;
+pub mod forks;
 pub mod git_access;
 pub mod groups;
 pub mod instance;

@@ -41,6 +41,10 @@ pub enum Error {
     KeysetUnavailable,
     /// 409 `{"message": …}`.
     Conflict(String),
+    /// 409 `{"message": …}` where GitLab tells more than a text.
+    ConflictOf(Value),
+    /// 405 `{"message": "405 Method Not Allowed"}`: the route is there, and what it would do is not possible now.
+    NotAllowed,
     /// 412.
     PreconditionFailed,
     /// 413.
@@ -128,6 +132,8 @@ impl Error {
                 json!({ "error": "Keyset pagination is not yet available for this type of request" }),
             ),
             Self::Conflict(reason) => message(S::CONFLICT, reason.clone()),
+            Self::ConflictOf(value) => (S::CONFLICT, json!({ "message": value })),
+            Self::NotAllowed => message(S::METHOD_NOT_ALLOWED, "405 Method Not Allowed".to_owned()),
             Self::PreconditionFailed => message(S::PRECONDITION_FAILED, "412 Precondition Failed".to_owned()),
             Self::TooLarge(None) => message(S::PAYLOAD_TOO_LARGE, "413 Request Entity Too Large".to_owned()),
             Self::TooLarge(Some(reason)) => message(S::PAYLOAD_TOO_LARGE, (*reason).to_owned()),

@@ -22,6 +22,7 @@ mod filter;
 pub mod groups;
 pub mod jobs;
 pub mod members;
+pub mod merge_requests;
 pub mod namespaces;
 pub mod object_deletions;
 pub mod objects;

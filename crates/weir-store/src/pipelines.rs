@@ -5,7 +5,7 @@ mod state;
 
 pub use cache::PipelineCache;
 pub use state::{Inserted, Transition, insert, load, peek, save, transition};
-use weir_api::id::{JobId, PipelineId, ProjectId, StageId, UserId};
+use weir_api::id::{JobId, MergeRequestId, PipelineId, ProjectId, StageId, UserId};
 use weir_api::{JobStatus, PipelineSource, Timestamp};
 use weir_compiler::plan::OnNewCommit;
 
@@ -26,6 +26,10 @@ pub struct Pipeline {
     pub sha: String,
     /// The commit before the push; none if unknown.
     pub before_sha: Option<String>,
+    /// The merge request that it runs for; that may be gone.
+    pub merge_request_id: Option<MergeRequestId>,
+    /// Of a merged result: the newest commits of both branches.
+    pub merged: Option<Merged>,
     /// The short name of the branch or tag, or `refs/merge-requests/…`.
     pub ref_name: String,
     /// Whether the ref is a tag.
@@ -64,6 +68,15 @@ pub struct Pipeline {
     pub duration: Option<f64>,
 }
 
+/// What a merged result was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The newest commit of the source branch.
+    pub source_sha: String,
+    /// The newest commit of the target branch.
+    pub target_sha: String,
+}
+
 /// The bridge that started a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upstream {
@@ -86,6 +99,10 @@ pub struct NewPipeline {
     pub sha: String,
     /// The commit before the push; none if unknown.
     pub before_sha: Option<String>,
+    /// The merge request that it runs for.
+    pub merge_request_id: Option<MergeRequestId>,
+    /// Of a merged result: the newest commits of both branches.
+    pub merged: Option<Merged>,
     /// The short name of the branch or tag, or `refs/merge-requests/…`.
     pub ref_name: String,
     /// Whether the ref is a tag.
@@ -125,7 +142,8 @@ pub struct Stage {
     pub status: JobStatus,
 }
 
-const COLUMNS: &str = "p.id, p.project_id, p.iid, p.sha, p.before_sha, p.ref, p.tag, p.protected, p.source, \
+const COLUMNS: &str = "p.id, p.project_id, p.iid, p.sha, p.before_sha, p.merge_request_id, p.source_sha, \
+     p.target_sha, p.ref, p.tag, p.protected, p.source, \
      p.status, p.name, p.user_id, p.yaml_errors, p.failure_reason, p.config_source, p.upstream_job_id, \
      p.upstream_pipeline_id, p.upstream_project_id, p.child, p.on_new_commit, p.canceled_by_pipeline_id, \
      p.created_at, p.updated_at, p.started_at, p.finished_at, p.duration";
@@ -152,6 +170,11 @@ fn read(row: &Row) -> Result<Pipeline> {
         iid: c.next()?,
         sha: c.next()?,
         before_sha: c.next()?,
+        merge_request_id: c.next()?,
+        merged: match (c.next()?, c.next()?) {
+            (Some(source_sha), Some(target_sha)) => Some(Merged { source_sha, target_sha }),
+            _ => None,
+        },
         ref_name: c.next()?,
         tag: c.next()?,
         protected: c.next()?,
@@ -198,6 +221,8 @@ pub enum Scope {
 pub struct Filter {
     /// Only of this project.
     pub project_id: Option<ProjectId>,
+    /// Only those that ran for this merge request, in whatever project.
+    pub merge_request_id: Option<MergeRequestId>,
     /// Only of this group.
     pub scope: Option<Scope>,
     /// Only with this status.
@@ -247,6 +272,7 @@ pub enum OrderBy {
 fn conditions(filter: &Filter) -> Conditions<'_> {
     let mut c = Conditions::default();
     c.maybe("p.project_id = $?", filter.project_id.as_ref());
+    c.maybe("p.merge_request_id = $?", filter.merge_request_id.as_ref());
     match filter.scope {
         Some(Scope::Running) => c.is("p.status = 'running'"),
         Some(Scope::Pending) => c.is("p.status = 'pending'"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_api::id::{NamespaceId, ProjectId, UserId};
-use weir_api::{AccessLevel, FeatureAccess, GitStrategy, ProcessMode, Timestamp, Visibility};
+use weir_api::{AccessLevel, FeatureAccess, GitStrategy, MergeMethod, ProcessMode, Timestamp, Visibility};
 
 use crate::columns::{Columns, all};
 use crate::filter::Conditions;
@@ -17,6 +17,8 @@ pub struct Project {
     pub id: ProjectId,
     /// Where it is.
     pub namespace_id: NamespaceId,
+    /// The project that it was forked from, if any and if that is still there.
+    pub forked_from_id: Option<ProjectId>,
     /// Who made it.
     pub creator_id: Option<UserId>,
     /// The name shown.
@@ -102,6 +104,15 @@ pub struct Settings {
     pub allow_merge_on_skipped_pipeline: bool,
     /// The process mode of new resource groups.
     pub resource_group_default_process_mode: ProcessMode,
+    /// `merge_method`.
+    pub merge_method: MergeMethod,
+    /// Whether merge requests' pipelines run what merging would make: `merge_pipelines_enabled`.
+    pub merge_pipelines_enabled: bool,
+    /// Whether pipelines of merge requests between protected branches are protected:
+    /// `protect_merge_request_pipelines`.
+    pub protect_merge_request_pipelines: bool,
+    /// Whether a merge deletes the source branch unless it is told otherwise.
+    pub remove_source_branch_after_merge: bool,
 }
 
 impl Default for Settings {
@@ -129,6 +140,10 @@ impl Default for Settings {
             only_allow_merge_if_pipeline_succeeds: false,
             allow_merge_on_skipped_pipeline: false,
             resource_group_default_process_mode: ProcessMode::Unordered,
+            merge_method: MergeMethod::Merge,
+            merge_pipelines_enabled: false,
+            protect_merge_request_pipelines: true,
+            remove_source_branch_after_merge: true,
         }
     }
 }
@@ -167,6 +182,8 @@ pub struct NewProject {
 pub struct Filter {
     /// Only those whose name or path contains it, whatever the case.
     pub search: Option<String>,
+    /// Only the forks of this project.
+    pub forked_from: Option<ProjectId>,
     /// Only those right in this namespace.
     pub namespace_id: Option<NamespaceId>,
     /// Only those in or below this namespace.
@@ -210,7 +227,7 @@ pub enum OrderBy {
     LastActivityAt,
 }
 
-const COLUMNS: &str = "p.id, p.namespace_id, p.creator_id, p.name, p.path, p.full_path, p.description, \
+const COLUMNS: &str = "p.id, p.namespace_id, p.forked_from_id, p.creator_id, p.name, p.path, p.full_path, p.description, \
      p.visibility, p.archived, p.deleting, p.default_branch, p.settings, p.builds_access_level, p.public_jobs, \
      p.shared_runners_enabled, p.group_runners_enabled, p.created_at, p.updated_at, p.last_activity_at";
 
@@ -219,6 +236,7 @@ fn read(row: &Row) -> Result<Project> {
     Ok(Project {
         id: c.next()?,
         namespace_id: c.next()?,
+        forked_from_id: c.next()?,
         creator_id: c.next()?,
         name: c.next()?,
         path: c.next()?,
@@ -294,7 +312,7 @@ pub fn find_by_path(tx: &mut Tx<'_>, full_path: &str) -> Result<Option<Project>>
 }
 
 /// A membership at or above a level, by any way. The user is `$?`, the project `p`.
-fn membership(level: AccessLevel) -> String {
+pub(crate) fn membership(level: AccessLevel) -> String {
     let level = level.number();
     format!(
         "(EXISTS (SELECT 1 FROM members m
@@ -308,6 +326,7 @@ fn membership(level: AccessLevel) -> String {
 fn conditions<'v>(filter: &'v Filter, pattern: Option<&'v String>) -> Conditions<'v> {
     let mut c = Conditions::default();
     c.maybe("(lower(p.name) LIKE lower($?) OR lower(p.full_path) LIKE lower($?))", pattern);
+    c.maybe("p.forked_from_id = $?", filter.forked_from.as_ref());
     c.maybe("p.namespace_id = $?", filter.namespace_id.as_ref());
     c.maybe(
         "p.namespace_id IN (SELECT a.namespace_id FROM namespace_ancestors a WHERE a.ancestor_id = $?)",
@@ -397,6 +416,29 @@ pub fn rename(tx: &mut Tx<'_>, project: &Project, path: &str, now: Timestamp) ->
         params![project.id, path, full_path, now],
     )?;
     Ok(())
+}
+
+/// Notes from which project one was forked.
+pub fn set_forked_from(tx: &mut Tx<'_>, id: ProjectId, parent: Option<ProjectId>) -> Result<()> {
+    tx.execute("UPDATE projects SET forked_from_id = $2 WHERE id = $1", params![id, parent]).map(drop)
+}
+
+/// How many forks projects have; one that has none is left out.
+pub fn count_forks(tx: &mut Tx<'_>, ids: &[ProjectId]) -> Result<Vec<(ProjectId, i64)>> {
+    let sql = |ids: &str| {
+        format!(
+            "SELECT forked_from_id, count(*) FROM projects
+             WHERE forked_from_id IN ({ids}) AND NOT deleting GROUP BY forked_from_id"
+        )
+    };
+    all(&bulk::each_of(tx, ids, sql)?, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The number of a project's next merge request.
+pub(crate) fn next_merge_request_iid(tx: &mut Tx<'_>, id: ProjectId) -> Result<i64> {
+    let sql = "UPDATE projects SET last_merge_request_iid = last_merge_request_iid + 1 WHERE id = $1
+               RETURNING last_merge_request_iid";
+    tx.query_one(sql, params![id])?.get(0)
 }
 
 /// Whether another project in the namespace has the name.

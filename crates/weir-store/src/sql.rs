@@ -12,4 +12,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         file: "0006_triggers_and_schedules.sql",
         sql: include_str!("sql/0006_triggers_and_schedules.sql"),
     },
+    Migration { file: "0007_merge_requests.sql", sql: include_str!("sql/0007_merge_requests.sql") },
 ];

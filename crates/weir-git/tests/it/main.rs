@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod fetch;
+mod forks;
 mod history;
+mod merges;
 mod push;
 mod read;
 mod server;

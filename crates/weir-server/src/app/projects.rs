@@ -46,6 +46,10 @@ pub struct View {
     pub signed_in: bool,
     /// Whether the caller is an administrator.
     pub admin: bool,
+    /// How many forks it has.
+    pub forks: i64,
+    /// The project from which it was forked, if the caller sees that.
+    pub forked_from: Option<Box<View>>,
 }
 
 /// The filter, narrowed to what the caller sees.
@@ -64,7 +68,7 @@ pub async fn list(ctx: &Ctx, caller: Option<&User>, filter: Filter, page: Page) 
         .read(move |tx| {
             let found = projects::list(tx, &filter, page.rows())?;
             let total = projects::count(tx, &filter)?.unsigned_abs();
-            Ok((views(tx, caller.as_ref(), found, now)?, total))
+            Ok((views_with_parents(tx, caller.as_ref(), found, now)?, total))
         })
         .await
 }
@@ -83,7 +87,7 @@ pub async fn list_by_id(
             let length = usize::try_from(page.per_page).unwrap_or(usize::MAX);
             let more = found.len() > length;
             found.truncate(length);
-            Ok((views(tx, caller.as_ref(), found, now)?, more))
+            Ok((views_with_parents(tx, caller.as_ref(), found, now)?, more))
         })
         .await
 }
@@ -91,7 +95,8 @@ pub async fn list_by_id(
 /// A project as the caller sees it.
 pub async fn view(ctx: &Ctx, caller: Option<&User>, project: Project) -> Result<View> {
     let (caller, now) = (caller.cloned(), ctx.now());
-    let views = ctx.db.read(move |tx| views(tx, caller.as_ref(), vec![project], now)).await?;
+    let rows = vec![project];
+    let views = ctx.db.read(move |tx| views_with_parents(tx, caller.as_ref(), rows, now)).await?;
     views.into_iter().next().ok_or(Error::NotFound("Project"))
 }
 
@@ -108,6 +113,7 @@ fn views(tx: &mut Tx<'_>, caller: Option<&User>, rows: Vec<Project>, now: Timest
         Some(user) => members::levels(tx, &ids, user.id, now)?,
         None => Vec::new(),
     };
+    let forks = projects::count_forks(tx, &ids)?;
     let view = |project: Project| {
         // A project whose namespace is gone is gone as well.
         let namespace = spaces.iter().find(|it| it.id == project.namespace_id)?.clone();
@@ -118,9 +124,56 @@ fn views(tx: &mut Tx<'_>, caller: Option<&User>, rows: Vec<Project>, now: Timest
         let admin = caller.is_some_and(|user| user.admin);
         let level = [direct, group, owns.then_some(AccessLevel::Owner), admin.then_some(AccessLevel::Admin)];
         let level = level.into_iter().flatten().max().unwrap_or(AccessLevel::NoAccess);
-        Some(View { project, namespace, owner, direct, group, level, signed_in: caller.is_some(), admin })
+        let forks = forks.iter().find(|(id, _)| *id == project.id).map_or(0, |(_, count)| *count);
+        let signed_in = caller.is_some();
+        Some(View {
+            project,
+            namespace,
+            owner,
+            direct,
+            group,
+            level,
+            signed_in,
+            admin,
+            forks,
+            forked_from: None,
+        })
     };
     Ok(rows.into_iter().filter_map(view).collect())
+}
+
+/// Finds the projects from which others were forked, as far as the caller sees them.
+fn add_parents(tx: &mut Tx<'_>, caller: Option<&User>, of: &mut [View], now: Timestamp) -> Result<()> {
+    let mut ids: Vec<_> = of.iter().filter_map(|view| view.project.forked_from_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut seen = Vec::new();
+    for parent in projects::find_all(tx, &ids)? {
+        if access::standing(tx, caller, &parent, now)?.sees_the_project() {
+            seen.push(parent);
+        }
+    }
+    let parents = views(tx, caller, seen, now)?;
+    for view in of {
+        let parent = parents.iter().find(|it| Some(it.project.id) == view.project.forked_from_id);
+        view.forked_from = parent.cloned().map(Box::new);
+    }
+    Ok(())
+}
+
+/// The same, with the projects from which they were forked.
+fn views_with_parents(
+    tx: &mut Tx<'_>,
+    caller: Option<&User>,
+    rows: Vec<Project>,
+    now: Timestamp,
+) -> Result<Vec<View>> {
+    let mut views = views(tx, caller, rows, now)?;
+    add_parents(tx, caller, &mut views, now)?;
+    Ok(views)
 }
 
 /// What is asked for with a new project.
@@ -201,7 +254,7 @@ async fn fill(
     instance::adopt_default_branch(ctx, project.id, branch.clone()).await
 }
 
-fn insert(tx: &mut Tx<'_>, creator: &User, new: &New, now: Timestamp) -> Result<Project> {
+pub(super) fn insert(tx: &mut Tx<'_>, creator: &User, new: &New, now: Timestamp) -> Result<Project> {
     let namespace = match new.namespace_id {
         Some(id) => namespaces::find(tx, id)?,
         None => namespaces::of_user(tx, creator.id)?,

@@ -4,6 +4,7 @@ pub mod artifacts;
 pub mod branches;
 pub mod commits;
 pub mod files;
+pub mod forks;
 pub mod groups;
 pub mod jobs;
 pub mod members;
@@ -31,6 +32,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(branches::routes())
         .merge(commits::routes())
         .merge(files::routes())
+        .merge(forks::routes())
         .merge(groups::routes())
         .merge(jobs::routes())
         .merge(members::routes())

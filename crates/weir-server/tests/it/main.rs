@@ -25,6 +25,7 @@ mod branches;
 mod browser;
 mod commits;
 mod files;
+mod forks;
 mod git;
 mod groups;
 mod harness;

@@ -6,8 +6,9 @@ use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use weir_api::status::{Accessibility, ArtifactFileType, ArtifactFormat};
 use weir_api::{
-    AccessLevel, FailureReason, FeatureAccess, JobStatus, NamespaceKind, PipelineSource, ProcessMode,
-    RunnerAccessLevel, RunnerType, Timestamp, UserState, VariableType, Visibility, id,
+    AccessLevel, FailureReason, FeatureAccess, JobStatus, MergeRequestState, MergeStatus, NamespaceKind,
+    PipelineSource, ProcessMode, RunnerAccessLevel, RunnerType, Timestamp, UserState, VariableType,
+    Visibility, id,
 };
 
 use crate::error::{Error, Result};
@@ -177,6 +178,8 @@ vocabularies!(
     FailureReason,
     FeatureAccess,
     JobStatus,
+    MergeRequestState,
+    MergeStatus,
     NamespaceKind,
     PipelineSource,
     ProcessMode,

@@ -110,9 +110,9 @@ pub fn insert(
         "INSERT INTO pipelines (project_id, iid, sha, before_sha, ref, tag, protected, source, config_source,
              status, name, user_id, yaml_errors, failure_reason, upstream_job_id, upstream_pipeline_id,
              upstream_project_id, child, on_new_commit, cancel_on_job_failure, version, created_at, updated_at,
-             started_at, finished_at, duration)
+             started_at, finished_at, duration, merge_request_id, source_sha, target_sha)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-             $22, $22, $23, $24, $25) RETURNING id",
+             $22, $22, $23, $24, $25, $26, $27, $28) RETURNING id",
         params![
             new.project_id,
             iid,
@@ -138,7 +138,10 @@ pub fn insert(
             now,
             state.started_at,
             state.finished_at,
-            state.duration
+            state.duration,
+            new.merge_request_id,
+            new.merged.as_ref().map(|merged| &merged.source_sha),
+            new.merged.as_ref().map(|merged| &merged.target_sha)
         ],
     )?;
     if let Some(yaml) = &new.merged_yaml {

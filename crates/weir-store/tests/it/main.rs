@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod files;
+mod merge_requests;
 mod objects;
 mod people;
 mod pipelines;

@@ -126,6 +126,8 @@ pub(crate) fn new_pipeline(project: &Project) -> NewPipeline {
         project_id: project.id,
         sha: "a".repeat(40),
         before_sha: None,
+        merge_request_id: None,
+        merged: None,
         ref_name: "main".to_owned(),
         tag: false,
         protected: false,

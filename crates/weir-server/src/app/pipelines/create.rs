@@ -238,6 +238,8 @@ fn new_pipeline(access: &Access, user: &User, start: &Start, facts: &Facts) -> N
         project_id: access.project.id,
         sha: start.commit.to_string(),
         before_sha: before(start),
+        merge_request_id: None,
+        merged: None,
         ref_name: facts.short_name.clone(),
         tag: facts.tag,
         protected: facts.protected,

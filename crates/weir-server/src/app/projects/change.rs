@@ -1,6 +1,6 @@
 //! What is asked to change of a project's settings.
 
-use weir_api::{AccessLevel, FeatureAccess, GitStrategy, ProcessMode};
+use weir_api::{AccessLevel, FeatureAccess, GitStrategy, MergeMethod, ProcessMode};
 use weir_store::projects::Project;
 
 use crate::error::{Error, Result};
@@ -46,6 +46,10 @@ pub struct Change {
     pub only_allow_merge_if_pipeline_succeeds: Option<bool>,
     pub allow_merge_on_skipped_pipeline: Option<bool>,
     pub resource_group_default_process_mode: Option<ProcessMode>,
+    pub merge_method: Option<MergeMethod>,
+    pub merge_pipelines_enabled: Option<bool>,
+    pub protect_merge_request_pipelines: Option<bool>,
+    pub remove_source_branch_after_merge: Option<bool>,
 }
 
 /// Sets what is given.
@@ -96,6 +100,10 @@ impl Change {
             only_allow_merge_if_pipeline_succeeds,
             allow_merge_on_skipped_pipeline,
             resource_group_default_process_mode,
+            merge_method,
+            merge_pipelines_enabled,
+            protect_merge_request_pipelines,
+            remove_source_branch_after_merge,
         );
         if let Some(role) = &self.ci_restrict_pipeline_cancellation_role {
             settings.ci_restrict_pipeline_cancellation_role = Some(role.clone());

@@ -40,7 +40,8 @@ pub fn full(ctx: &Ctx, view: &View) -> Project {
         owner: view.owner.as_ref().map(|owner| users::basic(ctx, owner)),
         features: features(view),
         creator_id: project.creator_id,
-        import_status: "none".to_owned(),
+        import_status: if project.forked_from_id.is_some() { "finished" } else { "none" }.to_owned(),
+        forked_from_project: view.forked_from.as_deref().map(|parent| basic(ctx, parent)),
         open_issues_count: 0,
         updated_at: Some(project.updated_at),
         ci: settings(view),
@@ -48,12 +49,12 @@ pub fn full(ctx: &Ctx, view: &View) -> Project {
         shared_with_groups: Vec::new(),
         only_allow_merge_if_pipeline_succeeds: project.settings.only_allow_merge_if_pipeline_succeeds,
         allow_merge_on_skipped_pipeline: project.settings.allow_merge_on_skipped_pipeline,
-        remove_source_branch_after_merge: true,
+        remove_source_branch_after_merge: project.settings.remove_source_branch_after_merge,
         permissions: Some(ProjectPermissions {
             project_access: view.direct.map(access),
             group_access: view.group.map(access),
         }),
-        extra: extra(manages),
+        extra: extra(view, manages),
     }
 }
 
@@ -82,7 +83,7 @@ fn details(ctx: &Ctx, view: &View) -> ProjectDetails {
         http_url_to_repo: format!("{web_url}.git"),
         web_url,
         readme_url: None,
-        forks_count: 0,
+        forks_count: view.forks,
         avatar_url: None,
         star_count: 0,
         last_activity_at: Some(project.last_activity_at),
@@ -163,16 +164,20 @@ fn access(level: AccessLevel) -> ProjectAccess {
     ProjectAccess { access_level: level, notification_level: Some(NOTIFICATION_LEVEL) }
 }
 
-/// What is the same for every project here. Maintainers learn that there is no registration token for runners.
-fn extra(manages: bool) -> Extra {
+/// What needs no field of its own, most of it the same for every project here. Maintainers learn that there is no registration token for runners.
+fn extra(view: &View, manages: bool) -> Extra {
+    let settings = &view.project.settings;
     let mut constants = json!({
         "packages_enabled": false,
         "service_desk_enabled": false,
-        "can_create_merge_request_in": false,
+        "can_create_merge_request_in": !view.project.archived,
         "lfs_enabled": false,
         "request_access_enabled": false,
         "only_allow_merge_if_all_discussions_are_resolved": false,
-        "merge_method": "merge",
+        "merge_method": settings.merge_method,
+        "merge_pipelines_enabled": settings.merge_pipelines_enabled,
+        "merge_trains_enabled": false,
+        "protect_merge_request_pipelines": settings.protect_merge_request_pipelines,
         "squash_option": "default_off",
         "emails_enabled": true,
         "autoclose_referenced_issues": true,

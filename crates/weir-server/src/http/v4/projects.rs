@@ -234,6 +234,8 @@ const SETTINGS: &[&str] = &[
     "lfs_enabled",
     "request_access_enabled",
     "merge_method",
+    "merge_pipelines_enabled",
+    "protect_merge_request_pipelines",
     "remove_source_branch_after_merge",
     "squash_option",
     "topics",
@@ -287,6 +289,10 @@ fn change(fields: &mut Fields<'_>) -> Change {
         only_allow_merge_if_pipeline_succeeds: fields.boolean("only_allow_merge_if_pipeline_succeeds"),
         allow_merge_on_skipped_pipeline: fields.boolean("allow_merge_on_skipped_pipeline"),
         resource_group_default_process_mode: fields.word("resource_group_default_process_mode"),
+        merge_method: fields.word("merge_method"),
+        merge_pipelines_enabled: fields.boolean("merge_pipelines_enabled"),
+        protect_merge_request_pipelines: fields.boolean("protect_merge_request_pipelines"),
+        remove_source_branch_after_merge: fields.boolean("remove_source_branch_after_merge"),
     }
 }
 
