@@ -330,11 +330,13 @@ pub fn past_deadline(tx: &mut Tx<'_>, time: Timestamp, limit: i64) -> Result<Vec
     all(&rows, read_due)
 }
 
-/// Running or canceling jobs without a word from their runner since `time`.
+/// Running or canceling jobs without a word from their runner since `time`. A bridge has no runner, and waits for its
+/// pipeline as long as that takes.
 pub fn silent_since(tx: &mut Tx<'_>, time: Timestamp, limit: i64) -> Result<Vec<Due>> {
     let rows = tx.query(
         "SELECT id, pipeline_id, position FROM jobs
-         WHERE status IN ('running', 'canceling') AND updated_at < $1 ORDER BY updated_at LIMIT $2",
+         WHERE status IN ('running', 'canceling') AND updated_at < $1 AND NOT bridge
+         ORDER BY updated_at LIMIT $2",
         params![time, limit],
     )?;
     all(&rows, read_due)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_api::{FailureReason, JobStatus, PipelineSource};
-use weir_compiler::plan::{OnNewCommit, Retry, RetryWhen, Scheduling, When};
+use weir_compiler::plan::{Action, Job, OnNewCommit, Retry, RetryWhen, Scheduling, Strategy, Trigger, When};
 use weir_engine::{Event, JobIndex, Outcome, Refused};
 use weir_store::pipelines::{self, Filter, NewPipeline, OrderBy, PipelineCache, Scope, Upstream};
 use weir_store::projects::Project;
@@ -364,7 +364,13 @@ async fn the_background_finds_what_is_due(db: Db) {
             delayed.when = When::Delayed;
             delayed.start_in = Some(60);
             plan.jobs.push(delayed);
+            // A bridge runs as long as its pipeline does, and no runner says anything of it.
+            let trigger = Trigger { strategy: Some(Strategy::Depend), ..Trigger::default() };
+            plan.jobs.push(Job { action: Action::Trigger(Box::new(trigger)), ..job("bridge", &[]) });
             let inserted = insert(tx, &new_pipeline(&project), &plan, at(0))?;
+            let started = Event::DownstreamCreated { job: JobIndex(3), strategy: Some(Strategy::Depend) };
+            apply(tx, &PipelineCache::default(), inserted.id, started, at(5)).unwrap();
+            assert_eq!(status(tx, inserted.jobs[3])?, JobStatus::Running);
             apply(tx, &PipelineCache::default(), inserted.id, picked(JobIndex(0)), at(10)).unwrap();
             assert_eq!(status(tx, inserted.jobs[2])?, JobStatus::Scheduled);
             let index = |due: Vec<jobs::Due>| due.iter().map(|due| due.index.0).collect::<Vec<_>>();
