@@ -29,6 +29,8 @@ pub struct Config {
     pub max_trace_size: u64,
     /// A running job without a word from its runner for so long is failed.
     pub silent_job_after: Duration,
+    /// Whether included files and hooks may be on this machine and in local networks.
+    pub allow_local_requests: bool,
 }
 
 impl Config {
@@ -45,6 +47,7 @@ impl Config {
             max_artifact_size: 5 << 30,
             max_trace_size: 100 << 20,
             silent_job_after: Duration::from_mins(30),
+            allow_local_requests: false,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::app::commits::CommitCache;
 use crate::bus::{Bus, Wake};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::egress;
 use crate::metrics::Metrics;
 
 /// The server's parts; clones share them.
@@ -35,6 +36,8 @@ pub struct Parts {
     pub objects: Objects,
     /// Git.
     pub repositories: Repositories,
+    /// Calls of other servers.
+    pub egress: egress::Client,
     /// Keys of values that are sealed at rest.
     pub keys: Keyring,
     /// Wake-ups.

@@ -7,6 +7,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod ctx;
+pub mod egress;
 pub mod error;
 pub mod http;
 pub mod metrics;

@@ -19,6 +19,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ctx::{Ctx, Parts};
+use crate::egress;
 use crate::http::router;
 use crate::metrics::Metrics;
 use crate::replicas::Replicas;
@@ -51,6 +52,9 @@ pub enum StartError {
     /// The file with the keys that seal secrets.
     #[error("cannot use the keys in the data folder: {0}")]
     Keys(#[from] SecretError),
+    /// The client of other servers.
+    #[error("cannot prepare calls of other servers: {0}")]
+    Egress(#[from] egress::Error),
     /// The first rows could not be made.
     #[error("cannot prepare the instance: {0}")]
     Bootstrap(#[from] crate::error::Error),
@@ -92,6 +96,8 @@ impl Server {
         let keys = Keyring::open(&data.join("keys"))?;
         let repositories = weir_git::Repositories::new(data.join("repositories"));
 
+        let egress = egress::Client::new(config.allow_local_requests)?;
+
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
@@ -108,6 +114,7 @@ impl Server {
             commits: CommitCache::default(),
             objects,
             repositories,
+            egress,
             keys,
             bus: Bus::default(),
             clock,

@@ -89,6 +89,9 @@ pub(crate) struct ServeArgs {
     /// [default: objects in the data folder]
     #[arg(long, value_name = "PLACE", env = "WEIR_OBJECTS", hide_env_values = true)]
     pub(crate) objects: Option<String>,
+    /// Let included files and hooks reach this machine and local networks
+    #[arg(long, env = "WEIR_ALLOW_LOCAL_REQUESTS", value_parser = BoolishValueParser::new())]
+    pub(crate) allow_local_requests: bool,
     /// Run jobs in this process, too, in a shell, as the user that it runs as (the default)
     #[arg(long, value_name = "BOOL", env = "WEIR_RUNNER", overrides_with = "no_runner")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]

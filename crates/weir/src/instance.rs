@@ -146,7 +146,7 @@ fn advise(error: &StartError) -> anyhow::Error {
         StartError::ExternalUrl(_) => "write --external-url as in https://ci.example",
         StartError::Store(_) => "look at --database and --objects",
         StartError::Keys(_) => "put back the file `keys` from a backup: without it, secrets cannot be read",
-        StartError::Bootstrap(_) => "the log says more with --log debug",
+        StartError::Egress(_) | StartError::Bootstrap(_) => "the log says more with --log debug",
     };
     anyhow!("{error}; {advice}")
 }

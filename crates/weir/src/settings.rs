@@ -64,6 +64,7 @@ struct File {
     database: Option<String>,
     objects: Option<String>,
     root_token: Option<String>,
+    allow_local_requests: Option<bool>,
     runner: Option<bool>,
     #[serde(default, deserialize_with = "count")]
     concurrent: Option<usize>,
@@ -99,6 +100,8 @@ impl Settings {
         server.database = arguments.database.or(file.database);
         server.objects = arguments.objects.or(file.objects);
         server.root_token = root_token.or(file.root_token);
+        server.allow_local_requests =
+            arguments.allow_local_requests || file.allow_local_requests.unwrap_or(false);
         if server.root_token.as_deref().is_some_and(|token| token.len() < 8) {
             bail!("the root token is too short: take 8 characters at least");
         }
@@ -190,7 +193,8 @@ mod tests {
     fn the_file_speaks_where_flags_are_silent() {
         let folder = folder(
             "listen = '0.0.0.0:81'\nexternal_url = 'https://ci.example'\ndatabase = 'sqlite:/x'\nrunner = false\n\
-             objects = '/objects'\nroot_token = 'from-the-file'\nlog = 'debug'\nlog_format = 'json'\nconcurrent = 9\n",
+             objects = '/objects'\nroot_token = 'from-the-file'\nlog = 'debug'\nlog_format = 'json'\nconcurrent = 9\n\
+             allow_local_requests = true\n",
         );
         let settings = Settings::of(arguments(&folder), no_log(), None).unwrap();
         assert_eq!(settings.server.listen.port(), 81);
@@ -198,6 +202,7 @@ mod tests {
         assert_eq!(settings.server.database.as_deref(), Some("sqlite:/x"));
         assert_eq!(settings.server.objects.as_deref(), Some("/objects"));
         assert_eq!(settings.server.root_token.as_deref(), Some("from-the-file"));
+        assert!(settings.server.allow_local_requests);
         assert_eq!(settings.runner, None);
         assert_eq!(settings.log, Log { levels: "debug".to_owned(), format: LogFormat::Json });
 
@@ -233,7 +238,7 @@ mod tests {
             (
                 "listen = '[::]:80'\n\nlisen = 'x'\n",
                 "weir.toml:3: unknown field `lisen`, expected one of `data`, `listen`, `external_url`, `database`, \
-                 `objects`, `root_token`, `runner`, `concurrent`, `log`, `log_format`",
+                 `objects`, `root_token`, `allow_local_requests`, `runner`, `concurrent`, `log`, `log_format`",
             ),
             ("\nrunner = 'yes'", "weir.toml:2: invalid type: string \"yes\", expected a boolean"),
             (
