@@ -32,6 +32,13 @@ pub enum Request {
         /// Its address.
         url: String,
     },
+    /// A file out of a job's artifacts; the job belongs to the parent of the child pipeline that is to be made.
+    ArtifactFile {
+        /// The job's name.
+        job: String,
+        /// The file's path in the archive.
+        path: String,
+    },
     /// A template of the instance.
     Template {
         /// Its path below the templates, with `.gitlab-ci.yml`.
@@ -170,7 +177,8 @@ impl Compilation {
 
     fn run(&mut self, findings: &mut Findings, outcome: &mut Outcome) -> Option<()> {
         let variables = self.context.include_variables();
-        let loaded = Loader::new(&mut self.facts, findings, variables).root(&self.path, &self.context.inputs);
+        let loaded = Loader::new(&mut self.facts, findings, variables, self.context.child)
+            .root(&self.path, &self.context.inputs);
         let mut config = match loaded {
             Ok(config) => config?,
             Err(Stopped) => return Some(()),

@@ -22,6 +22,8 @@ pub struct Context {
     pub variables: Variables,
     /// Values for the `spec:inputs` of the file, given with the pipeline.
     pub inputs: Vec<(String, serde_json::Value)>,
+    /// Whether it is a child pipeline, whose configuration may include artifacts of its parent.
+    pub child: bool,
 }
 
 impl Context {
@@ -35,6 +37,7 @@ impl Context {
             default_branch: None,
             variables: Variables::new(),
             inputs: Vec::new(),
+            child: false,
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) facts: &'a mut Facts,
     pub(crate) findings: &'a mut Findings,
     pub(crate) variables: Variables,
+    /// Whether the configuration is a child pipeline's: it may include artifacts of its parent.
+    child: bool,
     files: usize,
     bytes: usize,
     /// Local files that a wildcard is not to include again.
@@ -59,8 +61,13 @@ pub(crate) struct Stopped;
 type Loaded = Result<Option<Mapping>, Stopped>;
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(facts: &'a mut Facts, findings: &'a mut Findings, variables: Variables) -> Self {
-        Self { facts, findings, variables, files: 0, bytes: 0, local: HashSet::new() }
+    pub(crate) fn new(
+        facts: &'a mut Facts,
+        findings: &'a mut Findings,
+        variables: Variables,
+        child: bool,
+    ) -> Self {
+        Self { facts, findings, variables, child, files: 0, bytes: 0, local: HashSet::new() }
     }
 
     /// The merged tree of the file at `path`; none while facts are missing.
@@ -252,10 +259,7 @@ impl<'a> Loader<'a> {
             "remote" => Ok(Some(vec![self.remote(location, item.span)?])),
             "template" => Ok(Some(vec![self.template(location, item.span)?])),
             "project" => self.project(&location, mapping, item.span).map(Some),
-            "artifact" => self.stop(
-                span,
-                "Including configs from artifacts is only allowed when triggering child pipelines",
-            ),
+            "artifact" => Ok(Some(vec![self.artifact(location, mapping, item.span)?])),
             _ => self.stop(span, format!("Component '{location}' - content not found")),
         }?;
         Ok(files.map(|files| files.into_iter().map(|file| File { inputs: inputs.clone(), ..file }).collect()))
@@ -357,6 +361,21 @@ impl<'a> Loader<'a> {
         Ok(File { request, kind: "Template", location, scope: Scope::Nobody, inputs: Vec::new() })
     }
 
+    /// Source: `lib/gitlab/ci/config/external/file/artifact.rb`.
+    fn artifact(&mut self, location: String, mapping: &Mapping, span: Span) -> Result<File, Stopped> {
+        self.check_extension(&location, span)?;
+        if !self.child {
+            let message = "Including configs from artifacts is only allowed when triggering child pipelines";
+            return self.stop(Some(span), message);
+        }
+        let job = mapping.get("job").and_then(Node::as_str).map(|text| self.expand(text)).unwrap_or_default();
+        if job.is_empty() {
+            return self.stop(Some(span), "Job must be provided when including configs from artifacts");
+        }
+        let request = Request::ArtifactFile { job, path: location.clone() };
+        Ok(File { request, kind: "Artifact", location, scope: Scope::Own, inputs: Vec::new() })
+    }
+
     fn project(&mut self, project: &str, mapping: &Mapping, span: Span) -> Result<Vec<File>, Stopped> {
         let paths = match mapping.get("file") {
             Some(Node { value: Value::String(path), .. }) => Some(vec![path.clone()]),
@@ -393,6 +412,7 @@ impl<'a> Loader<'a> {
             Request::ProjectFile { project, .. } if file.kind == "Project" => {
                 format!("Project `{project}` file `{location}`")
             }
+            _ if file.kind == "Artifact" => format!("File `{location}`"),
             _ => format!("{} file `{location}`", file.kind),
         };
         let text = match self.facts.get(&file.request) {
@@ -401,6 +421,9 @@ impl<'a> Loader<'a> {
             Some(Answer::FileError(message)) => {
                 let message = message.clone();
                 return self.stop(span, message);
+            }
+            Some(_) if file.kind == "Artifact" => {
+                return self.stop(span, format!("File `{location}` is empty!"));
             }
             Some(_) if file.kind == "Template" => {
                 return self.stop(span, format!("Included file `{location}` is empty or does not exist!"));

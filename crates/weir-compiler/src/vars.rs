@@ -1,10 +1,12 @@
 //! CI/CD variables: what they are, who wins, how references to them expand, and which ones always exist.
 
 mod expand;
+mod forward;
 pub mod predefined;
 mod scope;
 
 pub use expand::{ExpandError, Expansion, References, expand, expand_all};
+pub use forward::forward;
 pub use scope::{Level, StoredVariable, Variables, applicable, environment_scope_matches};
 
 use crate::plan;

@@ -93,6 +93,18 @@ impl Error {
         Self::Internal(what.into().into())
     }
 
+    /// What a client is told, for people.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Invalid(Value::String(text)) => text.clone(),
+            Self::Invalid(Value::Object(fields)) => {
+                let texts = fields.values().flat_map(|it| it.as_array().into_iter().flatten());
+                texts.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Status and body; the only place that maps errors to HTTP.
     fn parts(&self) -> (StatusCode, Value) {
         use StatusCode as S;

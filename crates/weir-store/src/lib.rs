@@ -20,6 +20,7 @@ pub mod digest;
 pub mod error;
 mod filter;
 pub mod groups;
+pub mod job_messages;
 pub mod jobs;
 pub mod members;
 pub mod merge_requests;

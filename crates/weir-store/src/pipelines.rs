@@ -1,9 +1,11 @@
 //! Pipelines, as rows. Their state, and that of their stages and jobs, changes by [`transition`] alone.
 
 mod cache;
+mod family;
 mod state;
 
 pub use cache::PipelineCache;
+pub use family::{downstream, downstream_of_jobs, has_children, self_and_descendants, self_and_upstreams};
 pub use state::{Inserted, Transition, insert, load, peek, save, transition};
 use weir_api::id::{JobId, MergeRequestId, PipelineId, ProjectId, StageId, UserId};
 use weir_api::{JobStatus, PipelineSource, Timestamp};
@@ -372,18 +374,6 @@ pub fn latest_of_commit(tx: &mut Tx<'_>, project_id: ProjectId, sha: &str) -> Re
     Ok(list(tx, &filter, Page::first(1))?.into_iter().next())
 }
 
-/// The pipelines that bridges started, by bridge.
-pub fn downstream_of_jobs(tx: &mut Tx<'_>, jobs: &[JobId]) -> Result<Vec<Pipeline>> {
-    let sql = |ids: &str| format!("SELECT {COLUMNS} FROM pipelines p WHERE p.upstream_job_id IN ({ids})");
-    all(&bulk::each_of(tx, jobs, sql)?, read)
-}
-
-/// The pipelines that a pipeline's bridges started, the oldest first.
-pub fn downstream(tx: &mut Tx<'_>, id: PipelineId) -> Result<Vec<Pipeline>> {
-    let sql = format!("SELECT {COLUMNS} FROM pipelines p WHERE p.upstream_pipeline_id = $1 ORDER BY p.id");
-    all(&tx.query(&sql, params![id])?, read)
-}
-
 /// The unfinished pipelines of a ref that are older than `id` and that a newer one may cancel, the oldest first.
 /// Source: `app/services/ci/pipeline_creation/cancel_redundant_pipelines_service.rb`.
 pub fn redundant(
@@ -447,17 +437,8 @@ pub fn set_canceled_by(tx: &mut Tx<'_>, id: PipelineId, by: PipelineId) -> Resul
 /// Deletes a pipeline with its jobs and its child pipelines; their objects are left to
 /// [`object_deletions`](crate::object_deletions). `false` if there is none.
 pub fn delete(tx: &mut Tx<'_>, id: PipelineId, now: Timestamp) -> Result<bool> {
-    let mut family = vec![id];
-    let mut next = 0;
-    while let Some(id) = family.get(next).copied() {
-        next += 1;
-        let sql = "SELECT id FROM pipelines WHERE upstream_pipeline_id = $1 AND child ORDER BY id";
-        for row in tx.query(sql, params![id])? {
-            family.push(row.get(0)?);
-        }
-    }
     let mut deleted = 0;
-    for id in family {
+    for id in self_and_descendants(tx, id, true, usize::MAX)? {
         let lock = format!("SELECT project_id FROM pipelines WHERE id = $1{}", tx.for_update());
         let Some(row) = tx.query_opt(&lock, params![id])? else { continue };
         let project_id = row.get(0)?;

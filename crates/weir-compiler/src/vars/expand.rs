@@ -160,6 +160,14 @@ fn pieces(text: &str, escapes: Escapes) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
+/// The names in a text's references, in their order.
+pub(super) fn references(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text, Escapes::No).filter_map(|piece| match piece {
+        Piece::Reference { name, .. } => Some(name),
+        Piece::Text(_) => None,
+    })
+}
+
 /// The name and the length of `$NAME`, `${NAME}` or `%NAME%` at the start of a text.
 fn reference(text: &str) -> Option<(&str, usize)> {
     let (open, close) = match text.as_bytes() {

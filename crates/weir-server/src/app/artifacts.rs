@@ -3,10 +3,11 @@
 use std::io::Read as _;
 
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, Stream, StreamExt as _};
-use weir_api::id::JobId;
+use futures_util::stream::{BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use weir_api::id::{JobId, PipelineId};
 use weir_api::status::{Accessibility, ArtifactFileType, ArtifactFormat};
 use weir_api::{JobStatus, Secret};
+use weir_compiler::Answer;
 use weir_compiler::plan::{self, ArtifactAccess};
 use weir_store::artifacts::{self, Artifact, Inserted, NewArtifact};
 use weir_store::jobs::{self, Job};
@@ -209,6 +210,11 @@ async fn whole(ctx: &Ctx, artifact: Artifact) -> Result<Download> {
 pub async fn file(ctx: &Ctx, access: &Access, id: JobId, path: &str) -> Result<Download> {
     let path = safe_path(path)?;
     let archive = find_archive(ctx, access, id).await?;
+    unpacked(ctx, &archive, path).await
+}
+
+/// One file out of an archive.
+async fn unpacked(ctx: &Ctx, archive: &Artifact, path: String) -> Result<Download> {
     let reader = ctx.objects.reader(&archive.object_key).await?;
     let (opened, size) = tokio::sync::oneshot::channel();
     let (pieces, body) = tokio::sync::mpsc::channel(PIECES_AHEAD);
@@ -222,6 +228,50 @@ pub async fn file(ctx: &Ctx, access: &Access, id: JobId, path: &str) -> Result<D
     let size = size.await.map_err(|_| Error::internal("the archive could not be read"))??;
     let filename = path.rsplit('/').next().unwrap_or_default().to_owned();
     Ok(Download { filename, size, body: tokio_stream(body).boxed() })
+}
+
+/// A file out of the artifacts of a pipeline's newest job of a name, for the configuration of a child pipeline.
+/// Source: `lib/gitlab/ci/artifact_file_reader.rb`.
+pub async fn file_of_parent(ctx: &Ctx, parent: PipelineId, name: &str, path: &str) -> Result<Answer> {
+    /// The largest archive that is opened for it, and the largest file. Source: `max_artifacts_content_include_size`.
+    const MAX_SIZE: u64 = 5 << 20;
+    let (job, now) = (name.to_owned(), ctx.now());
+    let archive = ctx
+        .db
+        .read(move |tx| {
+            let found = jobs::named(tx, parent, &[job])?.into_iter().next();
+            let archive =
+                found.map(|it| artifacts::find(tx, it.id, ArtifactFileType::Archive)).transpose()?;
+            Ok::<_, Error>(archive.flatten())
+        })
+        .await?;
+    let archive = archive.filter(|it| it.locked || it.expire_at.is_none_or(|expiry| expiry > now));
+    let refused = |why: String| Ok(Answer::FileError(why));
+    let Some(archive) = archive else {
+        return refused(format!("Job `{name}` not found in parent pipeline or does not have artifacts!"));
+    };
+    let too_large = || format!("Artifacts archive for job `{name}` is too large: max 5 MiB");
+    if archive.size > MAX_SIZE {
+        return refused(too_large());
+    }
+    let Ok(safe) = safe_path(path) else {
+        return refused(format!("Path `{path}` does not exist inside the `{name}` artifacts archive!"));
+    };
+    match unpacked(ctx, &archive, safe).await {
+        Ok(file) if file.size > MAX_SIZE => refused(too_large()),
+        Ok(file) => {
+            let pieces: Vec<Bytes> =
+                file.body.try_collect().await.map_err(|error| Error::Internal(error.into()))?;
+            Ok(Answer::File(Some(String::from_utf8_lossy(&pieces.concat()).into_owned())))
+        }
+        Err(Error::NotFound(_)) => {
+            refused(format!("Path `{path}` does not exist inside the `{name}` artifacts archive!"))
+        }
+        Err(Error::BadRequest(_)) => {
+            refused(format!("Path `{path}` was expected to be a file but it was a directory!"))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn tokio_stream(

@@ -2,7 +2,7 @@
 
 use weir_api::JobStatus;
 use weir_api::id::{JobId, PipelineId, ProjectId};
-use weir_engine::{Effect, Event, JobIndex, Refused};
+use weir_engine::{Effect, Event, JobIndex, Refused, status};
 use weir_store::pipelines::{self, Transition};
 use weir_store::{Tx, artifacts, projects, resource_groups};
 
@@ -48,7 +48,21 @@ pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &Transitio
             Effect::TriggerDownstream(job) => {
                 outbox::add(tx, &Task::CreateDownstream { bridge: id_of(done, job)? }, now)?;
             }
-            Effect::PipelineStatus { to: JobStatus::Success, .. } => keep_latest_artifacts(tx, pipeline)?,
+            Effect::PipelineStatus { to, .. } => {
+                if to == JobStatus::Success {
+                    keep_latest_artifacts(tx, pipeline)?;
+                }
+                // The other statuses mean nothing to a bridge.
+                if done.upstream.is_some() && (status::is_completed(to) || to == JobStatus::Manual) {
+                    outbox::add(tx, &Task::FollowDownstream { pipeline }, now)?;
+                }
+            }
+            Effect::RestartUpstream if done.upstream.is_some() => {
+                outbox::add(tx, &Task::RestartUpstream { pipeline }, now)?;
+            }
+            Effect::CancelChildren if pipelines::has_children(tx, pipeline)? => {
+                outbox::add(tx, &Task::CancelChildren { pipeline }, now)?;
+            }
             _ => {}
         }
     }
@@ -81,7 +95,12 @@ pub fn announce(ctx: &Ctx, project: ProjectId, pipeline: PipelineId, transition:
                     ctx.bus.wake(Wake::TraceEnded);
                 }
             }
-            Effect::PipelineStatus { .. } => ctx.bus.wake(Wake::Pipeline(project, pipeline)),
+            Effect::PipelineStatus { .. } => {
+                ctx.bus.wake(Wake::Pipeline(project, pipeline));
+                if transition.upstream.is_some() {
+                    ctx.bus.wake(Wake::Outbox);
+                }
+            }
             Effect::Enqueue(_) | Effect::Dequeue(_) => {}
             Effect::Schedule(..) => ctx.bus.wake(Wake::Delayed),
             Effect::EraseData(_) => ctx.bus.wake(Wake::Background),

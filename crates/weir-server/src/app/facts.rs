@@ -3,10 +3,11 @@
 use weir_api::Timestamp;
 use weir_api::commits::Commit;
 use weir_compiler::vars::predefined::{
-    CommitFacts, PipelineFacts, ProjectFacts, RefKind, ServerFacts, UserFacts,
+    CommitFacts, PipelineFacts, ProjectFacts, RefKind, ServerFacts, UpstreamFacts, UserFacts,
 };
 use weir_compiler::vars::{StoredVariable, Variable};
 use weir_store::Tx;
+use weir_store::pipelines::Upstream;
 use weir_store::projects::Project;
 use weir_store::users::User;
 use weir_store::variables::{self, GivenVariable, Owner};
@@ -95,6 +96,8 @@ pub struct PipelineOf<'a> {
     pub before_sha: Option<&'a str>,
     /// The commit.
     pub commit: &'a Commit,
+    /// The bridge that starts it.
+    pub upstream: Option<Upstream>,
 }
 
 impl PipelineOf<'_> {
@@ -121,7 +124,11 @@ impl PipelineOf<'_> {
                 tag_message: None,
             },
             merge_request: None,
-            upstream: None,
+            upstream: of.upstream.map(|upstream| UpstreamFacts {
+                pipeline_id: upstream.pipeline_id,
+                project_id: upstream.project_id,
+                job_id: upstream.job_id,
+            }),
             open_merge_requests: Vec::new(),
             kubernetes_active: false,
             deploy_freeze: false,

@@ -9,13 +9,13 @@ use weir_engine::{Event, Refused};
 use weir_store::artifacts::{self, Artifact};
 use weir_store::jobs::{self, Filter, Job};
 use weir_store::pipelines::{self, Pipeline};
-use weir_store::projects::Project;
+use weir_store::projects::{self, Project};
 use weir_store::runners::{self, Runner, RunnerManager};
 use weir_store::traces::{self, Trace};
 use weir_store::users::{self, User};
 use weir_store::{Tx, tag_sets, variables};
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::pipelines::{NewVariable, seal};
 use super::{changes, commits};
 use crate::auth::{Action, Caller};
@@ -46,6 +46,8 @@ pub struct JobDetails {
     pub tags: Vec<String>,
     /// Its commit.
     pub commit: Option<weir_api::commits::Commit>,
+    /// The pipeline that it started, if it is a bridge and the caller may see that, with its project.
+    pub downstream: Option<(Project, Pipeline)>,
 }
 
 /// The row of a job of a project; bridges count as missing.
@@ -99,6 +101,7 @@ fn gather(tx: &mut Tx<'_>, project: &Project, rows: Vec<Job>) -> weir_store::Res
                 trace: traces.iter().find(|it| it.job_id == job.id).cloned(),
                 tags: tags.get(&job.tag_set_id).cloned().unwrap_or_default(),
                 commit: None,
+                downstream: None,
                 project: project.clone(),
                 job,
             })
@@ -150,15 +153,47 @@ pub async fn list_of_pipeline(
     of_pipeline(ctx, access, pipeline, scope, retried, false, page).await
 }
 
+/// Adds the pipelines that bridges started, as far as the user sees them.
+async fn add_downstream(ctx: &Ctx, user: Option<&User>, found: &mut [JobDetails]) -> Result<()> {
+    let ids: Vec<JobId> = found.iter().filter(|it| it.job.bridge).map(|it| it.job.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (user, now) = (user.cloned(), ctx.now());
+    let below = ctx
+        .db
+        .read(move |tx| {
+            let mut seen = Vec::new();
+            for pipeline in pipelines::downstream_of_jobs(tx, &ids)? {
+                let Some(project) = projects::find(tx, pipeline.project_id)? else { continue };
+                if access::standing(tx, user.as_ref(), &project, now)?.may(Action::ReadPipelines) {
+                    seen.push((project, pipeline));
+                }
+            }
+            Ok::<_, Error>(seen)
+        })
+        .await?;
+    for (project, pipeline) in below {
+        let bridge = pipeline.upstream.map(|upstream| upstream.job_id);
+        if let Some(details) = found.iter_mut().find(|it| Some(it.job.id) == bridge) {
+            details.downstream = Some((project, pipeline));
+        }
+    }
+    Ok(())
+}
+
 /// One page of a pipeline's bridges, and how many there are.
 pub async fn bridges_of_pipeline(
     ctx: &Ctx,
     access: &Access,
+    user: Option<&User>,
     pipeline: PipelineId,
     scope: Vec<JobStatus>,
     page: Page,
 ) -> Result<(Vec<JobDetails>, u64)> {
-    of_pipeline(ctx, access, pipeline, scope, false, true, page).await
+    let (mut found, total) = of_pipeline(ctx, access, pipeline, scope, false, true, page).await?;
+    add_downstream(ctx, user, &mut found).await?;
+    Ok((found, total))
 }
 
 async fn of_pipeline(
@@ -209,10 +244,12 @@ pub async fn find_all(ctx: &Ctx, access: &Access, ids: Vec<JobId>) -> Result<Vec
     details(ctx, &access.project, rows).await
 }
 
-async fn find_any(ctx: &Ctx, access: &Access, id: JobId) -> Result<JobDetails> {
+async fn find_any(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
     let project = access.project.id;
     let job = ctx.db.read(move |tx| any_row(tx, project, id)).await?;
-    one(ctx, access, job).await
+    let mut found = one(ctx, access, job).await?;
+    add_downstream(ctx, Some(user), std::slice::from_mut(&mut found)).await?;
+    Ok(found)
 }
 
 async fn one(ctx: &Ctx, access: &Access, job: Job) -> Result<JobDetails> {
@@ -231,7 +268,7 @@ pub async fn of_token(ctx: &Ctx, caller: &Caller) -> Result<JobDetails> {
     let (id, user, now) = (job.project_id, user.clone(), ctx.now());
     let access = ctx
         .db
-        .read(move |tx| super::access::find_project(tx, Some(&user), &id.to_string(), now))
+        .read(move |tx| access::find_project(tx, Some(&user), &id.to_string(), now))
         .await?
         .ok_or(Error::NotFound("Project"))?;
     one(ctx, &access, (**job).clone()).await
@@ -300,17 +337,17 @@ pub async fn cancel(ctx: &Ctx, access: &Access, id: JobId, force: bool) -> Resul
 /// Retries a job: a new one of the same name.
 pub async fn retry(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
     demand_ref(ctx, access, id).await?;
-    let user = user.id;
+    let by = user.id;
     let new = change(
         ctx,
         access,
         id,
         |job| Event::Retry { job: job.index },
         |_| Error::forbidden("Job is not retryable"),
-        move |tx, _, new| Ok(jobs::set_user(tx, &[new], user)?),
+        move |tx, _, new| Ok(jobs::set_user(tx, &[new], by)?),
     )
     .await?;
-    find_any(ctx, access, new).await
+    find_any(ctx, access, user, new).await
 }
 
 /// Starts a manual or delayed job, with variables.
@@ -326,7 +363,7 @@ pub async fn play(
     if !matches!(definition.when, When::Manual | When::Delayed) {
         return Err(Error::BadRequest("Unplayable Job".to_owned()));
     }
-    let user = user.id;
+    let by = user.id;
     let given = seal(ctx, &given)?;
     let played = change(
         ctx,
@@ -335,7 +372,7 @@ pub async fn play(
         |job| Event::Play { job: job.index },
         |_| Error::BadRequest("Unplayable Job".to_owned()),
         move |tx, _, played| {
-            jobs::set_user(tx, &[played], user)?;
+            jobs::set_user(tx, &[played], by)?;
             if !given.is_empty() {
                 variables::set_for_job(tx, played, &given)?;
             }
@@ -343,7 +380,7 @@ pub async fn play(
         },
     )
     .await?;
-    find_any(ctx, access, played).await
+    find_any(ctx, access, user, played).await
 }
 
 /// Erases a job's trace and artifacts. A Developer may erase what they started on a ref that is not protected.

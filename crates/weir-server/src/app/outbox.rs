@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use weir_api::Timestamp;
-use weir_api::id::{JobId, ResourceGroupId};
+use weir_api::id::{JobId, PipelineId, ResourceGroupId};
 use weir_store::Tx;
 use weir_store::outbox::{self, Due};
 
@@ -34,6 +34,21 @@ pub enum Task {
     AssignResource {
         /// The group.
         group: ResourceGroupId,
+    },
+    /// Tell the bridge above a pipeline the pipeline's status.
+    FollowDownstream {
+        /// The downstream pipeline.
+        pipeline: PipelineId,
+    },
+    /// Tell the bridge above a pipeline that the pipeline goes on after its end.
+    RestartUpstream {
+        /// The downstream pipeline.
+        pipeline: PipelineId,
+    },
+    /// Cancel the child pipelines of a pipeline.
+    CancelChildren {
+        /// The parent.
+        pipeline: PipelineId,
     },
 }
 
@@ -95,6 +110,9 @@ async fn perform(ctx: &Ctx, task: &Task) -> Result<()> {
     match task {
         Task::CreateDownstream { bridge } => downstream::create(ctx, *bridge).await,
         Task::AssignResource { group } => resource_groups::assign(ctx, *group).await,
+        Task::FollowDownstream { pipeline } => downstream::follow(ctx, *pipeline).await,
+        Task::RestartUpstream { pipeline } => downstream::restart(ctx, *pipeline).await,
+        Task::CancelChildren { pipeline } => downstream::cancel_children(ctx, *pipeline).await,
     }
 }
 
@@ -106,5 +124,6 @@ async fn give_up(ctx: &Ctx, task: &Task) -> Result<()> {
         }
         // The next job of the group that asks for the resource, or ends, has it assigned again.
         Task::AssignResource { .. } => Ok(()),
+        Task::FollowDownstream { .. } | Task::RestartUpstream { .. } | Task::CancelChildren { .. } => Ok(()),
     }
 }

@@ -25,15 +25,15 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
 /// The rows around a job.
-struct Rows {
-    project: Project,
+pub(super) struct Rows {
+    pub(super) project: Project,
     namespaces: Vec<Namespace>,
-    pipeline: Pipeline,
-    definition: plan::Job,
-    user: User,
+    pub(super) pipeline: Pipeline,
+    pub(super) definition: plan::Job,
+    pub(super) user: User,
     runner: Option<Runner>,
     settings: Vec<(Owner, StoredVariable)>,
-    given: Vec<GivenVariable>,
+    pub(super) given: Vec<GivenVariable>,
     played: Vec<GivenVariable>,
     /// Of the trigger that started the pipeline.
     short_token: Option<String>,
@@ -127,7 +127,8 @@ fn repository_url(ctx: &Ctx, project: &Project, token: &Secret) -> String {
     predefined::repository_url(&url, token.expose())
 }
 
-fn gather(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job) -> Result<Rows> {
+/// The rows around a job or bridge that has a user.
+pub(super) fn gather(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job) -> Result<Rows> {
     let gone = || Error::internal("a row around a running job is gone");
     let project = projects::find(tx, job.project_id)?.ok_or_else(gone)?;
     let definition = jobs::definition(tx, job)?;
@@ -198,21 +199,7 @@ fn variables(
     rows: &Rows,
     commit: &weir_api::commits::Commit,
 ) -> Result<Variables> {
-    let pipeline = facts::PipelineOf {
-        iid: Some(rows.pipeline.iid),
-        created_at: Some(rows.pipeline.created_at),
-        name: rows.pipeline.name.as_deref(),
-        source: rows.pipeline.source,
-        ref_name: &rows.pipeline.ref_name,
-        tag: rows.pipeline.tag,
-        protected: rows.pipeline.protected,
-        before_sha: rows.pipeline.before_sha.as_deref(),
-        commit,
-    }
-    .facts();
-    let server = facts::server(ctx);
     let path = &rows.project.full_path;
-    let environment = rows.definition.environment.as_ref();
     let started = predefined::StartedJobFacts {
         id: job.id,
         url: ctx.url(&format!("/{path}/-/jobs/{}", job.id)),
@@ -223,6 +210,35 @@ fn variables(
         repository_url: repository_url(ctx, &rows.project, token),
         deploy_token: None,
     };
+    let mut all = scoped(ctx, job, rows, commit, |_| true)?;
+    all.extend(Level::Started, predefined::started_job(&facts::server(ctx), &started));
+    Ok(all)
+}
+
+/// The variables of a job or bridge that it has before it runs. `protected` says whose protected variables it gets, on
+/// a protected ref.
+pub(super) fn scoped(
+    ctx: &Ctx,
+    job: &Job,
+    rows: &Rows,
+    commit: &weir_api::commits::Commit,
+    protected: impl Fn(Owner) -> bool,
+) -> Result<Variables> {
+    let pipeline = facts::PipelineOf {
+        iid: Some(rows.pipeline.iid),
+        created_at: Some(rows.pipeline.created_at),
+        name: rows.pipeline.name.as_deref(),
+        source: rows.pipeline.source,
+        ref_name: &rows.pipeline.ref_name,
+        tag: rows.pipeline.tag,
+        protected: rows.pipeline.protected,
+        before_sha: rows.pipeline.before_sha.as_deref(),
+        commit,
+        upstream: rows.pipeline.upstream,
+    }
+    .facts();
+    let server = facts::server(ctx);
+    let environment = rows.definition.environment.as_ref();
     let of_job = predefined::JobFacts {
         name: job.name.clone(),
         stage: job.stage_name.clone(),
@@ -240,7 +256,6 @@ fn variables(
         }),
     };
     let mut all = Variables::new();
-    all.extend(Level::Started, predefined::started_job(&server, &started));
     all.extend(Level::Job, predefined::job(&of_job));
     all.extend(
         Level::Predefined,
@@ -260,7 +275,8 @@ fn variables(
     for owner in owners(&rows.settings) {
         let of_owner = rows.settings.iter().filter(|(other, _)| *other == owner);
         let stored = of_owner.map(|(_, stored)| stored.clone());
-        all.extend(level_of(owner), applicable(stored, scope, rows.pipeline.protected));
+        let protected = rows.pipeline.protected && protected(owner);
+        all.extend(level_of(owner), applicable(stored, scope, protected));
     }
     let open = |rows: &[GivenVariable]| -> Result<Vec<Variable>> {
         rows.iter().map(|row| facts::given(ctx, row)).collect()

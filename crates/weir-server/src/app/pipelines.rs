@@ -6,7 +6,9 @@ mod elsewhere;
 mod redundant;
 
 pub(in crate::app) use compile::level_of;
-pub use create::{NO_RIGHT, NewVariable, Origin, Start, create, create_by_api, may_set_variables, seal};
+pub use create::{
+    ByBridge, NO_RIGHT, NewVariable, Origin, Start, create, create_by_api, may_set_variables, seal,
+};
 
 use weir_api::Timestamp;
 use weir_api::id::{PipelineId, ProjectId, UserId};

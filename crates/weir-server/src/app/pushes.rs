@@ -254,6 +254,7 @@ fn variable(option: &str) -> Option<NewVariable> {
         key: key.to_owned(),
         value: value.to_owned(),
         variable_type: VariableType::EnvVar,
+        raw: false,
     })
 }
 

@@ -202,7 +202,7 @@ struct Bearer {
 pub async fn trigger_pipeline(ctx: &Ctx, call: Call) -> Result<(Project, PipelineDetails)> {
     let Bearer { access, user, trigger } = bearer(ctx, &call).await?;
     let (name, commit) = commits::branch_or_tag(ctx, &access.project, &call.git_ref).await?;
-    let variable = |(key, value)| NewVariable { key, value, variable_type: VariableType::EnvVar };
+    let variable = |(key, value)| NewVariable { key, value, variable_type: VariableType::EnvVar, raw: false };
     let mut variables: Vec<_> = call.variables.into_iter().map(variable).collect();
     // The payload is the server's own addition: it must not keep an owner who may set no variables from anything.
     if pipelines::may_set_variables(&access) {
@@ -210,6 +210,7 @@ pub async fn trigger_pipeline(ctx: &Ctx, call: Call) -> Result<(Project, Pipelin
             key: PAYLOAD.to_owned(),
             value: call.payload,
             variable_type: VariableType::File,
+            raw: false,
         });
     }
     let start = Start {

@@ -24,6 +24,7 @@ macro_rules! on_each_database {
 mod branches;
 mod browser;
 mod commits;
+mod downstream;
 mod files;
 mod forks;
 mod git;

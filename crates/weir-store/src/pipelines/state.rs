@@ -65,6 +65,8 @@ pub struct Inserted {
 pub struct Transition {
     /// What changed, and what is to be done now that it has. Queue, counters, artifacts and traces are done.
     pub changes: Changes,
+    /// The bridge that started the pipeline.
+    pub upstream: Option<JobId>,
     /// The ids of all jobs, by [`JobIndex`].
     pub ids: Arc<Vec<JobId>>,
 }
@@ -251,6 +253,7 @@ pub fn load(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<(PipelineState, Ve
 #[derive(Clone, Copy)]
 struct Locked {
     project_id: ProjectId,
+    upstream: Option<JobId>,
     version: i64,
     status: JobStatus,
     cancel_on_job_failure: bool,
@@ -261,7 +264,7 @@ struct Locked {
 
 fn lock(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<Locked>> {
     let sql = format!(
-        "SELECT project_id, version, status, cancel_on_job_failure, started_at, finished_at, duration
+        "SELECT project_id, upstream_job_id, version, status, cancel_on_job_failure, started_at, finished_at, duration
          FROM pipelines WHERE id = $1{}",
         tx.for_update()
     );
@@ -269,6 +272,7 @@ fn lock(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<Locked>> {
     let mut c = Columns::of(&row);
     Ok(Some(Locked {
         project_id: c.next()?,
+        upstream: c.next()?,
         version: c.next()?,
         status: c.next()?,
         cancel_on_job_failure: c.next()?,
@@ -639,5 +643,5 @@ pub fn transition<E: From<Error>>(
     };
     let ids = loaded.ids.clone();
     cache.put(id, version, loaded);
-    Ok(Some(Transition { changes, ids }))
+    Ok(Some(Transition { changes, upstream: locked.upstream, ids }))
 }

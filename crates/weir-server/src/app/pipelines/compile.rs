@@ -7,15 +7,17 @@ use weir_git::{ObjectId, RepoPath, Repository};
 use weir_store::users::User;
 use weir_store::variables::Owner;
 
-use super::create::{Facts, NewVariable, Start, before};
+use super::create::{Facts, NewVariable, Start, before, upstream};
 use super::elsewhere;
 use crate::app::access::Access;
-use crate::app::facts;
+use crate::app::{artifacts, facts};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
 /// The largest configuration file, in bytes. Source: the setting `max_yaml_size_bytes`.
 const MAX_CONFIG: u64 = 2 << 20;
+/// The path of a child pipeline's configuration, which is no file: none has such a path.
+const BRIDGE: &str = "/trigger";
 /// Rounds of questions and answers in one compilation; includes nest at most so deep.
 const MAX_ROUNDS: usize = 200;
 
@@ -29,7 +31,8 @@ pub(super) async fn compile(
     repository: &Repository,
 ) -> Result<Option<Compiled>> {
     let project = &access.project;
-    let path = facts::config_path(project);
+    let path =
+        if upstream(start).is_some_and(|it| it.bridge.child) { BRIDGE } else { facts::config_path(project) };
     let text = match &start.config {
         Some(text) => Some(text.clone()),
         None => match read_file(repository, &start.commit, path).await? {
@@ -42,6 +45,7 @@ pub(super) async fn compile(
     context.tag = facts.tag;
     context.default_branch.clone_from(&project.default_branch);
     context.inputs.clone_from(&start.inputs);
+    context.child = upstream(start).is_some_and(|it| it.bridge.child);
     context.variables = variables(ctx, access, user, start, facts).await?;
     let mut compilation = Compilation::new(path, text.as_deref(), context);
     for _ in 0..MAX_ROUNDS {
@@ -110,10 +114,11 @@ async fn answer(
         Request::ProjectPaths { project, git_ref } => {
             elsewhere::paths(ctx, user, &project, git_ref.as_deref()).await?
         }
-        // Nothing is fetched from outside the instance; say so instead of ignoring it.
-        Request::RemoteFile { url } => {
-            Answer::FileError(format!("Remote file `{url}` could not be fetched because of a socket error!"))
-        }
+        Request::RemoteFile { url } => elsewhere::remote(ctx, &url, MAX_CONFIG).await,
+        Request::ArtifactFile { job, path } => match upstream(start) {
+            Some(by) => artifacts::file_of_parent(ctx, by.bridge.pipeline_id, &job, &path).await?,
+            None => Answer::File(None),
+        },
         Request::Template { name } => {
             Answer::FileError(format!("Included file `{name}` is empty or does not exist!"))
         }
@@ -160,6 +165,7 @@ async fn variables(
         protected: facts.protected,
         before_sha: before.as_deref(),
         commit: &facts.commit,
+        upstream: upstream(start).map(|it| it.bridge),
     }
     .facts();
     let (server, project) = (facts::server(ctx), facts::project(&access.project));
@@ -188,6 +194,7 @@ pub(in crate::app) const fn level_of(owner: Owner) -> Level {
 fn given(variable: &NewVariable) -> Variable {
     Variable {
         file: variable.variable_type == VariableType::File,
+        raw: variable.raw,
         ..Variable::private(&variable.key, &variable.value)
     }
 }

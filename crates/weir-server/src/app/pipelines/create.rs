@@ -7,10 +7,11 @@ use weir_api::commits::Commit;
 use weir_api::id::{PipelineId, PushId, TriggerId};
 use weir_api::{AccessLevel, FeatureAccess, JobStatus, PipelineSource, VariableType};
 use weir_compiler::diagnostic::Severity;
+use weir_compiler::plan::Strategy;
 use weir_compiler::{Diagnostic, Plan, Refusal};
 use weir_engine::{Changes, Event, PipelineState};
 use weir_git::{ObjectId, RefName};
-use weir_store::pipelines::{self, Inserted, NewPipeline};
+use weir_store::pipelines::{self, Inserted, NewPipeline, Upstream};
 use weir_store::users::User;
 use weir_store::variables::{GivenVariable, insert_for_pipeline};
 use weir_store::{Tx, pushes, triggers};
@@ -18,7 +19,7 @@ use weir_store::{Tx, pushes, triggers};
 use super::compile::compile;
 use super::{PipelineDetails, redundant};
 use crate::app::access::Access;
-use crate::app::{changes, commits, facts, protection};
+use crate::app::{changes, commits, downstream, facts, protection};
 use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -33,6 +34,8 @@ pub struct NewVariable {
     pub value: String,
     /// How it reaches a job.
     pub variable_type: VariableType,
+    /// Whether `$` in its value is left alone.
+    pub raw: bool,
 }
 
 /// Why a pipeline is created, and what goes with that.
@@ -54,6 +57,19 @@ pub enum Origin {
         /// The trigger; none for a job's token.
         trigger: Option<TriggerId>,
     },
+    /// A bridge: what stands in the way fails it, and a wrong configuration is kept with a failed pipeline.
+    Upstream(ByBridge),
+}
+
+/// What a bridge asks for.
+#[derive(Debug, Clone)]
+pub struct ByBridge {
+    /// The bridge.
+    pub bridge: Upstream,
+    /// Whether and how it follows the pipeline.
+    pub strategy: Option<Strategy>,
+    /// The commit before, of a child pipeline: its parent's.
+    pub before: Option<String>,
 }
 
 /// A pipeline to be.
@@ -84,7 +100,7 @@ pub fn seal(ctx: &Ctx, given: &[NewVariable]) -> Result<Vec<GivenVariable>> {
                 key: variable.key.clone(),
                 value: ctx.keys.seal(facts::GIVEN, variable.value.as_bytes())?,
                 variable_type: variable.variable_type,
-                raw: false,
+                raw: variable.raw,
             })
         })
         .collect()
@@ -211,7 +227,8 @@ fn allowed(access: &Access, start: &Start) -> Result<()> {
     if !access.standing.may(Action::CreatePipeline) {
         return Err(Error::base(NO_RIGHT));
     }
-    if start.variables.is_empty() {
+    // What a parent gives to its child comes from the project itself.
+    if start.variables.is_empty() || upstream(start).is_some_and(|it| it.bridge.child) {
         return Ok(());
     }
     if !may_set_variables(access) {
@@ -234,6 +251,8 @@ fn is_skipped(start: &Start, commit: &Commit) -> bool {
 }
 
 fn new_pipeline(access: &Access, user: &User, start: &Start, facts: &Facts) -> NewPipeline {
+    let upstream = upstream(start).map(|it| it.bridge);
+    let source = if upstream.is_some_and(|it| it.child) { "bridge_source" } else { "repository_source" };
     NewPipeline {
         project_id: access.project.id,
         sha: start.commit.to_string(),
@@ -248,8 +267,8 @@ fn new_pipeline(access: &Access, user: &User, start: &Start, facts: &Facts) -> N
         user_id: Some(user.id),
         yaml_errors: None,
         failure_reason: None,
-        config_source: "repository_source".to_owned(),
-        upstream: None,
+        config_source: source.to_owned(),
+        upstream,
         on_new_commit: None,
         merged_yaml: None,
     }
@@ -259,6 +278,15 @@ fn new_pipeline(access: &Access, user: &User, start: &Start, facts: &Facts) -> N
 pub(super) fn before(start: &Start) -> Option<String> {
     match &start.origin {
         Origin::Pushed { before, .. } => before.clone(),
+        Origin::Upstream(by) => by.before.clone(),
+        _ => None,
+    }
+}
+
+/// What a bridge asks for, if one does.
+pub(super) const fn upstream(start: &Start) -> Option<&ByBridge> {
+    match &start.origin {
+        Origin::Upstream(by) => Some(by),
         _ => None,
     }
 }
@@ -287,11 +315,14 @@ async fn refuse(
         str::to_owned,
     );
     match (&start.origin, refusal) {
+        (Origin::Upstream(_), Refusal::FilteredByRules | Refusal::FilteredByWorkflowRules) => {
+            Err(Error::base(message))
+        }
         (Origin::Pushed { push, .. }, Refusal::FilteredByRules | Refusal::FilteredByWorkflowRules) => {
             forget(ctx, *push).await?;
             Ok(None)
         }
-        (Origin::Pushed { .. } | Origin::Triggered { .. }, Refusal::ConfigError) => {
+        (Origin::Pushed { .. } | Origin::Triggered { .. } | Origin::Upstream(_), Refusal::ConfigError) => {
             let mut new = new_pipeline(access, user, start, facts);
             new.yaml_errors = Some(errors.join("\n"));
             new.failure_reason = Some("config_error".to_owned());
@@ -357,7 +388,8 @@ async fn insert(
     let given = seal(ctx, &start.variables)?;
     let origin = start.origin.clone();
     let (now, shared) = (ctx.now(), ctx.clone());
-    ctx.db
+    let (inserted, done, reported) = ctx
+        .db
         .write(move |tx: &mut Tx<'_>| {
             // The push is done in the transaction that makes its pipeline: there is never a second one.
             if let Origin::Pushed { push: Some(push), .. } = origin
@@ -365,16 +397,31 @@ async fn insert(
             {
                 return Err(Error::Conflict("the push has its pipeline already".to_owned()));
             }
+            // Bridge and downstream change at once: there is never one without the other.
+            let reported = match &origin {
+                Origin::Upstream(by) => {
+                    Some(downstream::report(tx, &shared, by, new.failure_reason.is_some())?)
+                }
+                _ => None,
+            };
             let inserted = pipelines::insert(tx, &new, &state, &plan.jobs, &changes, now)?;
             insert_for_pipeline(tx, inserted.id, &given)?;
             if let Origin::Triggered { trigger: Some(trigger) } = origin {
                 triggers::started(tx, trigger, inserted.id)?;
             }
-            let done = pipelines::Transition { changes: changes.clone(), ids: inserted.jobs.clone().into() };
+            let done = pipelines::Transition {
+                changes: changes.clone(),
+                upstream: new.upstream.map(|upstream| upstream.job_id),
+                ids: inserted.jobs.clone().into(),
+            };
             changes::follow(tx, &shared, inserted.id, &done)?;
-            Ok((inserted, done))
+            Ok::<_, Error>((inserted, done, reported))
         })
-        .await
+        .await?;
+    if let (Some(by), Some(reported)) = (upstream(start), reported) {
+        changes::announce(ctx, by.bridge.project_id, by.bridge.pipeline_id, &reported);
+    }
+    Ok((inserted, done))
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! What a configuration asks of other projects of the instance. The pipeline's user must be able to read their code.
+//! What a configuration asks of other places: of projects of the instance, whose code the pipeline's user must be able
+//! to read, and of other servers.
+
+use std::time::Duration;
 
 use weir_compiler::Answer;
 use weir_git::{ObjectId, Repository};
@@ -8,7 +11,11 @@ use super::compile::read_file;
 use crate::app::{access, commits};
 use crate::auth::Action;
 use crate::ctx::Ctx;
+use crate::egress;
 use crate::error::Result;
+
+/// The time for a remote file.
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What becomes of a name of a project and a ref.
 enum Place {
@@ -68,5 +75,25 @@ pub(super) async fn paths(ctx: &Ctx, user: &User, project: &str, git_ref: Option
             }
             None => format!("rules:exists:project `{project}` has no commits"),
         }),
+    })
+}
+
+/// `include:remote`. Source: `lib/gitlab/ci/config/external/file/remote.rb`.
+pub(super) async fn remote(ctx: &Ctx, url: &str, max: u64) -> Answer {
+    let max_body = usize::try_from(max).unwrap_or(usize::MAX);
+    let limits = egress::Limits { timeout: REMOTE_TIMEOUT, max_body };
+    let because = |why: String| format!("Remote file `{url}` could not be fetched because of {why}!");
+    Answer::FileError(match ctx.egress.get(url, limits).await {
+        Ok(answer) if answer.status.as_u16() >= 400 => {
+            because(format!("HTTP code `{}` error", answer.status.as_u16()))
+        }
+        Ok(answer) if answer.cut => "The provided YAML is too big".to_owned(),
+        Ok(answer) => return Answer::File(Some(String::from_utf8_lossy(&answer.body).into_owned())),
+        Err(egress::Error::Timeout) => because("a timeout error".to_owned()),
+        Err(egress::Error::Broken(_)) => because("a socket error".to_owned()),
+        Err(egress::Error::Redirects) => because("HTTP error".to_owned()),
+        Err(error @ egress::Error::Blocked(_)) => {
+            format!("Remote file could not be fetched because {error}!")
+        }
     })
 }

@@ -57,7 +57,10 @@ pub fn bridge(ctx: &Ctx, details: &JobDetails) -> Bridge {
     Bridge {
         basic: basic(ctx, details),
         project: project(details),
-        downstream_pipeline: None,
+        downstream_pipeline: details
+            .downstream
+            .as_ref()
+            .map(|(project, pipeline)| pipelines::basic(ctx, project, pipeline)),
         extra: weir_api::Extra::default(),
     }
 }

@@ -85,7 +85,8 @@ pub async fn bridges_of_pipeline(call: Call) -> Result<Response> {
     let scope = fields.words::<JobStatus>("scope");
     fields.check()?;
     let pipeline = call.id::<PipelineId>("pipeline_id")?;
-    let (found, total) = jobs::bridges_of_pipeline(&call.ctx, &access, pipeline, scope, page).await?;
+    let (found, total) =
+        jobs::bridges_of_pipeline(&call.ctx, &access, call.caller.user(), pipeline, scope, page).await?;
     let entities = found.iter().map(|job| entity::jobs::bridge(&call.ctx, job)).collect();
     Ok(call.page(page, entities, Some(total)))
 }

@@ -101,6 +101,7 @@ pub(super) fn new_variable(fields: &mut Fields<'_>) -> NewVariable {
         key: fields.required("key"),
         value: fields.present("value"),
         variable_type: fields.word("variable_type").unwrap_or(VariableType::EnvVar),
+        raw: false,
     }
 }
 
