@@ -7,6 +7,9 @@ use crate::s3::S3;
 use crate::setup;
 use crate::step::{cargo, root};
 
+/// How many worlds are simulated.
+const SEEDS: &str = "1000";
+
 /// Sets up, then checks and tests all.
 pub(crate) fn run() -> Result<()> {
     let tools = setup::run()?;
@@ -26,6 +29,10 @@ pub(crate) fn run() -> Result<()> {
         .env("WEIR_TEST_PYTHON", tools.python_bin.join("python"))
         .env("WEIR_CONFORMANCE", conformance)
         .env("INSTA_UPDATE", "no")
+        .run()?;
+    // Of the whole workspace, like the tests, so that nothing is built once more.
+    cargo(&["test", "--workspace", "--locked", "--test", "worlds", "--", "--nocapture", "any_world"])
+        .env("WEIR_SIMULATION_SEEDS", SEEDS)
         .run()?;
     cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings").run()?;
     demo()

@@ -14,6 +14,8 @@ Usage: cargo xtask <task>
 Tasks:
   ci      install what the tests need, then check formatting, lints, docs and run every test
   setup   only install what the tests need
+  simulate [--seed N] [--seeds COUNT] [--long] [--postgres]
+          let random worlds live on engine and store; docs/simulation.md says what it looks for
   bench   build for release and measure; prints the figures of docs/performance.md
 ";
 
@@ -22,6 +24,11 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("ci") => ci::run(),
         Some("setup") => setup::run().map(|_| ()),
+        Some("simulate") => {
+            let run = ["run", "--quiet", "--package", "weir-simulation", "--"];
+            let arguments = arguments.iter().skip(1).map(String::as_str);
+            step::cargo(&run.into_iter().chain(arguments).collect::<Vec<_>>()).run()
+        }
         Some("bench") => {
             step::cargo(&["build", "--release", "--package", "weir"]).run()?;
             step::cargo(&["run", "--release", "--package", "weir-bench"]).run()

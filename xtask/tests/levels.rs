@@ -14,6 +14,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("weir-git", 3),
     ("weir-runner", 3),
     ("weir-server", 4),
+    ("weir-simulation", 4),
     ("weir", 5),
 ];
 
