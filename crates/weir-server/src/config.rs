@@ -27,8 +27,6 @@ pub struct Config {
     pub max_artifact_size: u64,
     /// The largest trace, in bytes.
     pub max_trace_size: u64,
-    /// A running job without a word from its runner for so long is failed.
-    pub silent_job_after: Duration,
     /// Whether included files and hooks may be on this machine and in local networks.
     pub allow_local_requests: bool,
 }
@@ -46,7 +44,6 @@ impl Config {
             long_poll: Duration::from_secs(50),
             max_artifact_size: 5 << 30,
             max_trace_size: 100 << 20,
-            silent_job_after: Duration::from_mins(30),
             allow_local_requests: false,
         }
     }

@@ -42,6 +42,7 @@ mod sql;
 pub mod tag_sets;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod timers;
 pub mod tokens;
 pub mod traces;
 pub mod triggers;

@@ -2,16 +2,17 @@
 
 use weir_api::id::RunnerId;
 use weir_api::{FailureReason, JobStatus, Timestamp};
-use weir_engine::{Event, Outcome};
-use weir_store::jobs::{self, Due, Filter};
-use weir_store::{Page, Tx};
+use weir_engine::{Event, JobIndex, JobState, Outcome, timeout};
+use weir_store::jobs::{self, Filter};
+use weir_store::timers::{self, Due};
+use weir_store::{Page, pipelines};
 
-use super::changes;
+use super::{changes, downstream, protection};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
-/// Jobs handled at once.
-const BATCH: i64 = 100;
+/// Jobs of each kind handled at once.
+const BATCH: i64 = 1000;
 
 /// Fails the jobs that a runner had, which has started anew and knows nothing of them.
 pub async fn fail_jobs_of(ctx: &Ctx, runner: RunnerId) -> Result<()> {
@@ -24,59 +25,73 @@ pub async fn fail_jobs_of(ctx: &Ctx, runner: RunnerId) -> Result<()> {
     for job in lost {
         tracing::warn!(job = job.id.0, "the runner of this job is gone");
         let due = Due { id: job.id, pipeline_id: job.pipeline_id, index: job.index };
-        end(ctx, due, FailureReason::RunnerSystemFailure).await?;
+        let outcome = Outcome::Failed { reason: FailureReason::RunnerSystemFailure, exit_code: None };
+        apply(ctx, due, move |_, _| Some(Event::Finished { job: due.index, outcome })).await?;
     }
     Ok(())
 }
 
-/// Ends jobs whose timeout and grace have passed, and jobs whose runner is silent; starts delayed jobs whose time
-/// has come. Returns when the next delayed job is due.
+/// Ends the jobs whose time is up and starts the delayed ones whose time has come. Returns when the next job's time
+/// comes.
 pub async fn sweep(ctx: &Ctx) -> Result<Option<Timestamp>> {
-    let now = ctx.now();
-    let silence = i64::try_from(ctx.config.silent_job_after.as_secs()).unwrap_or(i64::MAX);
-    let late = now.plus_secs(-weir_engine::timeout::GRACE_SECS);
-    let ended = look(ctx, move |tx| jobs::past_deadline(tx, late, BATCH)).await?;
-    for due in ended {
-        end(ctx, due, FailureReason::ServerTimeoutRunning).await?;
+    loop {
+        let now = ctx.now();
+        let found = ctx.db.read(move |tx| timers::due(tx, now, BATCH)).await?;
+        let full = found.is_full(BATCH);
+        let mut changed = false;
+        let unserved = found.unserved.into_iter().map(|due| (due, false));
+        let others = [found.delayed, found.timed_out, found.silent, found.pending].into_iter().flatten();
+        for (due, can_run) in others.map(|due| (due, true)).chain(unserved) {
+            let index = due.index;
+            changed |=
+                apply(ctx, due, move |job, may_start| decide(job, index, now, can_run, may_start)).await?;
+        }
+        for due in found.bridges {
+            // Whoever was to create its downstream pipeline has failed to for a day.
+            downstream::fail(ctx, due.id, FailureReason::DownstreamPipelineCreationFailed).await?;
+            changed = true;
+        }
+        if !(full && changed) {
+            return Ok(ctx.db.read(move |tx| timers::next(tx, now)).await?);
+        }
     }
-    let silent = look(ctx, move |tx| jobs::silent_since(tx, now.plus_secs(-silence), BATCH)).await?;
-    for due in silent {
-        end(ctx, due, FailureReason::NoUpdatesRunning).await?;
-    }
-    let scheduled = look(ctx, move |tx| jobs::scheduled_due(tx, now, BATCH)).await?;
-    for due in scheduled {
-        apply(ctx, due, Event::Due { job: due.index }).await?;
-    }
-    Ok(ctx.db.read(jobs::next_scheduled).await?)
 }
 
-async fn look(
+/// What becomes of a job now, if its time has come. A delayed job that its user may not start any more is left to
+/// become stale.
+fn decide(job: &JobState, index: JobIndex, now: Timestamp, can_run: bool, may_start: bool) -> Option<Event> {
+    if may_start && job.status == JobStatus::Scheduled && job.scheduled_at.is_some_and(|at| at <= now) {
+        return Some(Event::Due { job: index });
+    }
+    timeout::overdue(job, now, || can_run).map(|outcome| Event::Finished { job: index, outcome })
+}
+
+/// Applies what `decide` says of a job as it is now, and of whether its user may start it; `false` if that is nothing.
+async fn apply(
     ctx: &Ctx,
-    query: impl FnOnce(&mut Tx<'_>) -> weir_store::Result<Vec<Due>> + Send + 'static,
-) -> Result<Vec<Due>> {
-    Ok(ctx.db.read(query).await?)
-}
-
-async fn end(ctx: &Ctx, due: Due, reason: FailureReason) -> Result<()> {
-    let outcome = Outcome::Failed { reason, exit_code: None };
-    apply(ctx, due, Event::Finished { job: due.index, outcome }).await
-}
-
-async fn apply(ctx: &Ctx, due: Due, event: Event) -> Result<()> {
-    let shared = ctx.clone();
+    due: Due,
+    decide: impl Fn(&JobState, bool) -> Option<Event> + Send + 'static,
+) -> Result<bool> {
+    let (shared, now) = (ctx.clone(), ctx.now());
     let done = ctx
         .db
         .write(move |tx| {
-            let project = jobs::find(tx, due.id)?.ok_or(Error::RecordNotFound)?.project_id;
-            // Refused means that the job went on in the meantime, and all is well.
-            let done = changes::transition(tx, &shared, due.pipeline_id, event, |_| Error::RecordNotFound)?;
-            Ok::<_, Error>((project, done))
+            // What is gone, or went on in the meantime, is well.
+            let job = jobs::find(tx, due.id)?.ok_or(Error::RecordNotFound)?;
+            let may_start = job.status == JobStatus::Scheduled && protection::user_may_run(tx, &job, now)?;
+            let done = pipelines::transition(tx, &shared.pipelines, due.pipeline_id, now, |state, _| {
+                let event = decide(state.job(due.index), may_start).ok_or(Error::RecordNotFound)?;
+                weir_engine::apply(state, event, now).map_err(|_| Error::RecordNotFound)
+            })?;
+            let done = done.ok_or(Error::RecordNotFound)?;
+            changes::follow(tx, &shared, due.pipeline_id, &done)?;
+            Ok::<_, Error>((job.project_id, done))
         })
         .await;
     match done {
         Ok((project, done)) => changes::announce(ctx, project, due.pipeline_id, &done),
-        Err(Error::RecordNotFound) => {}
+        Err(Error::RecordNotFound) => return Ok(false),
         Err(error) => return Err(error),
     }
-    Ok(())
+    Ok(true)
 }

@@ -1,13 +1,15 @@
 //! Protected branches and tags, and what they mean for whoever wants to run something on them.
 
-use weir_api::AccessLevel;
+use weir_api::{AccessLevel, Timestamp, UserState};
 use weir_compiler::fnmatch::Glob;
 use weir_git::RefName;
-use weir_store::pipelines::Pipeline;
+use weir_store::jobs::Job;
+use weir_store::pipelines::{self, Pipeline};
 use weir_store::projects::Project;
-use weir_store::{Tx, protected_refs};
+use weir_store::{Tx, protected_refs, users};
 
-use super::access::Access;
+use super::access::{self, Access};
+use crate::auth::Action;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
@@ -101,10 +103,30 @@ pub fn may_run(access: &Access, protection: Option<Protection>) -> bool {
 
 /// The same for an existing pipeline; 403 if not.
 pub async fn demand_run(ctx: &Ctx, access: &Access, pipeline: &Pipeline) -> Result<()> {
-    let Some(name) = full_name(pipeline) else { return Ok(()) };
-    let project = access.project.clone();
-    let protection = ctx.db.read(move |tx| of_ref(tx, &project, &name)).await?;
-    if may_run(access, protection) { Ok(()) } else { Err(Error::Forbidden(None)) }
+    let (access, pipeline) = (access.clone(), pipeline.clone());
+    let may = ctx.db.read(move |tx| may_run_pipeline(tx, &access, &pipeline)).await?;
+    if may { Ok(()) } else { Err(Error::Forbidden(None)) }
+}
+
+/// Whether the caller may change what runs in a pipeline: nobody does in an archived project.
+fn may_run_pipeline(tx: &mut Tx<'_>, access: &Access, pipeline: &Pipeline) -> Result<bool> {
+    if access.project.archived {
+        return Ok(false);
+    }
+    let Some(name) = full_name(pipeline) else { return Ok(true) };
+    let protection = of_ref(tx, &access.project, &name)?;
+    Ok(may_run(access, protection))
+}
+
+/// Whether a job's own user may still start it: what happens later happens on the user's behalf.
+/// Source: `app/services/ci/run_scheduled_build_service.rb`.
+pub fn user_may_run(tx: &mut Tx<'_>, job: &Job, now: Timestamp) -> Result<bool> {
+    let user = job.user_id.map(|id| users::find(tx, id)).transpose()?.flatten();
+    let Some(user) = user.filter(|user| user.state == UserState::Active) else { return Ok(false) };
+    let access = access::find_project(tx, Some(&user), &job.project_id.to_string(), now)?;
+    let Some(access) = access.filter(|it| it.standing.may(Action::UpdateJob)) else { return Ok(false) };
+    let Some(pipeline) = pipelines::find(tx, job.pipeline_id)? else { return Ok(false) };
+    may_run_pipeline(tx, &access, &pipeline)
 }
 
 /// The full name of a pipeline's branch or tag.

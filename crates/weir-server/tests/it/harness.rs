@@ -71,6 +71,11 @@ impl World {
         self.clock.fetch_add(secs * 1_000_000, Ordering::Relaxed);
     }
 
+    /// Sets the clock.
+    pub(crate) fn set_clock(&self, now: Timestamp) {
+        self.clock.store(now.as_micros(), Ordering::Relaxed);
+    }
+
     /// Lets clients reach the server over TCP; its address, `127.0.0.1:1`.
     pub(crate) async fn listen(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

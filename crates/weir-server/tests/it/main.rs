@@ -41,6 +41,7 @@ mod replicas;
 mod resource_groups;
 mod scene;
 mod tags;
+mod timers;
 mod tokens;
 mod traces;
 mod triggers;

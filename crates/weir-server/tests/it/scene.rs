@@ -79,6 +79,18 @@ impl<'w> Scene<'w> {
         }
     }
 
+    /// The runner says that it still runs the job.
+    pub(crate) async fn is_alive(&self, job: &Taken) {
+        let update = json!({ "token": job.token, "state": "running" });
+        self.world.anonymous().put(&format!("/jobs/{}", job.id), update).await.is(200);
+    }
+
+    /// The runner gives a sign of life without asking for a job.
+    pub(crate) async fn runner_is_seen(&self) {
+        let body = json!({ "token": self.runner });
+        self.world.anonymous().post("/runners/verify", body).await.is(200);
+    }
+
     /// The runner says how the job ended.
     pub(crate) async fn end(&self, job: Taken, state: &str) {
         let update = json!({ "token": job.token, "state": state, "failure_reason": "script_failure" });

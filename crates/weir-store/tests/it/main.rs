@@ -10,6 +10,7 @@ mod pipelines;
 mod queue;
 mod resource_groups;
 mod starts;
+mod timers;
 mod transactions;
 mod values;
 mod wakes;

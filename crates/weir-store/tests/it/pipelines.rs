@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use weir_api::{FailureReason, JobStatus, PipelineSource};
-use weir_compiler::plan::{Action, Job, OnNewCommit, Retry, RetryWhen, Scheduling, Strategy, Trigger, When};
+use weir_compiler::plan::{OnNewCommit, Retry, RetryWhen, Scheduling, When};
 use weir_engine::{Event, JobIndex, Outcome, Refused};
 use weir_store::pipelines::{self, Filter, NewPipeline, OrderBy, PipelineCache, Scope, Upstream};
 use weir_store::projects::Project;
 use weir_store::{Db, Error, Page, Sort, TokenDigest, jobs, params};
 
-use crate::world::{
-    Failure, apply, at, insert, job, new_pipeline, picked, pipeline, plan, project, status, succeeded,
-};
+use crate::world::{Failure, apply, at, insert, new_pipeline, picked, pipeline, plan, project};
 
 async fn what_is_inserted_is_loaded(db: Db) {
     let (inserted, expected, loaded) = db
@@ -355,49 +353,6 @@ async fn a_job_is_found_by_its_token(db: Db) {
     assert_eq!((found.id, found.runner_id.is_some()), (id, true));
 }
 
-async fn the_background_finds_what_is_due(db: Db) {
-    let due = db
-        .write(|tx| {
-            let project = project(tx, "dev")?;
-            let mut plan = plan(&["runs", "waits"]);
-            let mut delayed = job("delayed", &[]);
-            delayed.when = When::Delayed;
-            delayed.start_in = Some(60);
-            plan.jobs.push(delayed);
-            // A bridge runs as long as its pipeline does, and no runner says anything of it.
-            let trigger = Trigger { strategy: Some(Strategy::Depend), ..Trigger::default() };
-            plan.jobs.push(Job { action: Action::Trigger(Box::new(trigger)), ..job("bridge", &[]) });
-            let inserted = insert(tx, &new_pipeline(&project), &plan, at(0))?;
-            let started = Event::DownstreamCreated { job: JobIndex(3), strategy: Some(Strategy::Depend) };
-            apply(tx, &PipelineCache::default(), inserted.id, started, at(5)).unwrap();
-            assert_eq!(status(tx, inserted.jobs[3])?, JobStatus::Running);
-            apply(tx, &PipelineCache::default(), inserted.id, picked(JobIndex(0)), at(10)).unwrap();
-            assert_eq!(status(tx, inserted.jobs[2])?, JobStatus::Scheduled);
-            let index = |due: Vec<jobs::Due>| due.iter().map(|due| due.index.0).collect::<Vec<_>>();
-            let mut found = vec![
-                index(jobs::scheduled_due(tx, at(59), 9)?),
-                index(jobs::scheduled_due(tx, at(60), 9)?),
-                index(jobs::past_deadline(tx, at(10 + 3600), 9)?),
-                index(jobs::past_deadline(tx, at(11 + 3600), 9)?),
-                index(jobs::silent_since(tx, at(10), 9)?),
-                index(jobs::silent_since(tx, at(11), 9)?),
-                index(jobs::pending_since(tx, at(0), 9)?),
-                index(jobs::pending_since(tx, at(1), 9)?),
-            ];
-            assert_eq!(jobs::next_scheduled(tx)?, Some(at(60)));
-            apply(tx, &PipelineCache::default(), inserted.id, succeeded(JobIndex(0)), at(20)).unwrap();
-            found.push(index(jobs::past_deadline(tx, at(99_999), 9)?));
-            Ok::<_, Error>(found)
-        })
-        .await
-        .unwrap();
-    let none = Vec::<u32>::new();
-    assert_eq!(
-        due,
-        [none.clone(), vec![2], none.clone(), vec![0], none.clone(), vec![0], none.clone(), vec![1], none]
-    );
-}
-
 async fn thousands_of_jobs_change_at_once(db: Db) {
     let names: Vec<String> = (0..1234).map(|n| format!("job {n}")).collect();
     let names: &'static [String] = names.leak();
@@ -468,6 +423,5 @@ weir_store::on_each_database!(
     coverage_is_the_mean_of_the_newest_attempts,
     jobs_are_listed_newest_first,
     a_job_is_found_by_its_token,
-    the_background_finds_what_is_due,
     thousands_of_jobs_change_at_once,
 );
