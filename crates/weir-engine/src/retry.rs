@@ -155,6 +155,41 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_is_retried_as_often_as_its_rule_says() {
+        let always = Retry { max: 1, when: vec![RetryWhen::Always], exit_codes: vec![] };
+        for &reason in FailureReason::ALL {
+            let (never, by_itself) = match reason {
+                CiQuotaExceeded
+                | NoMatchingRunner
+                | MissingDependencyFailure
+                | ForwardDeploymentFailure
+                | EnvironmentCreationFailure => (true, 0),
+                SchedulerFailure | RunnerProvisioningTimeout => (false, 2),
+                _ => (false, 0),
+            };
+            let older_name = match reason {
+                StuckPendingWithMatchingRunners
+                | StuckPendingNoMatchingRunners
+                | NoUpdatesRunning
+                | NoUpdatesCanceling => Some(StuckOrTimeoutFailure),
+                ServerTimeoutRunning | ServerTimeoutCanceling => Some(JobExecutionTimeout),
+                _ => None,
+            };
+            let once = u8::from(!never);
+            let allowed = |rule: Option<&Retry>| allowed_retries(rule, reason, Some(137));
+            assert_eq!(allowed(None), by_itself, "{reason} without a rule");
+            assert_eq!(allowed(Some(&always)), once, "{reason}, always");
+            assert_eq!(allowed(Some(&retry(1, &[], &[]))), once, "{reason}, by default");
+            assert_eq!(allowed(Some(&retry(1, &[], &[137]))), once, "{reason}, by its exit code");
+            assert_eq!(allowed(Some(&retry(1, &[], &[1]))), by_itself, "{reason}, by another exit code");
+            for &named in FailureReason::ALL {
+                let expected = if named == reason || older_name == Some(named) { once } else { by_itself };
+                assert_eq!(allowed(Some(&retry(1, &[named], &[]))), expected, "{reason}, `when: {named}`");
+            }
+        }
+    }
+
+    #[test]
     fn the_number_of_automatic_retries_follows_reason_and_exit_code() {
         let always = Retry { max: 2, when: vec![RetryWhen::Always], exit_codes: vec![] };
         for (rule, reason, code, allowed) in [

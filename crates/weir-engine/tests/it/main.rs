@@ -7,6 +7,7 @@ mod dependencies;
 mod payload;
 mod processing;
 mod queue;
+mod reference;
 mod scenario;
 mod simulation;
 mod timeouts;

@@ -9,6 +9,7 @@ use weir_compiler::plan::{AllowFailure, AutoCancel, Job, Strategy as BridgeStrat
 use weir_engine::status::{is_active, is_blocked, is_completed};
 use weir_engine::{Effect, Event, JobIndex, JobState, Outcome, PipelineState};
 
+use crate::reference::{self, Reference, composite, previous, verdict};
 use crate::scenario::{Keywords, Scenario, bridge, job, plan};
 
 const STAGES: usize = 4;
@@ -33,6 +34,7 @@ fn any_job() -> impl Strategy<Value = (Job, Option<Vec<prop::sample::Index>>)> {
             let job = job.stage(stage).when(when).retry(retry).with(|job| {
                 job.allow_failure = allow_failure;
                 job.interruptible = has_delay;
+                job.resource_group = (has_delay && retry == 0).then(|| "group".to_owned());
                 job.start_in = (when == When::Delayed && has_delay).then_some(60);
             });
             (job, needs)
@@ -65,7 +67,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
 }
 
 fn any_event() -> impl Strategy<Value = (prop::sample::Index, u8)> {
-    (any::<prop::sample::Index>(), 0..23_u8)
+    (any::<prop::sample::Index>(), 0..24_u8)
 }
 
 /// Mostly what a runner does, sometimes what a person does.
@@ -80,6 +82,7 @@ fn event(kind: u8, job: JobIndex) -> Event {
         10 => Event::Cancel { job, force: true },
         11 => Event::CancelPipeline { cascade: true },
         20 => Event::CancelInterruptible,
+        23 => Event::ResourceGranted { job },
         21 => Event::DownstreamRestarted { job },
         22 => Event::DropPipeline { reason: "user_blocked".parse().unwrap() },
         12 => Event::Retry { job },
@@ -93,71 +96,8 @@ fn event(kind: u8, job: JobIndex) -> Event {
     }
 }
 
-/// The composite rule, word for word.
-fn composite(jobs: &[&JobState], of_needs: bool) -> JobStatus {
-    let words: Vec<&str> = jobs
-        .iter()
-        .map(|job| match (job.status.as_str(), job.allow_failure) {
-            ("failed" | "canceled", true) => "warn",
-            ("manual", true) => "ignored",
-            (word, _) => word,
-        })
-        .collect();
-    let any = |some: &[&str]| words.iter().any(|word| some.contains(word));
-    let only = |some: &[&str]| words.iter().all(|word| some.contains(word));
-    let word = match () {
-        () if words.is_empty() => "success",
-        () if of_needs && any(&["skipped", "ignored"]) => "skipped",
-        () if only(&["skipped", "ignored"]) => "skipped",
-        () if only(&["success", "skipped", "warn", "ignored"]) => "success",
-        () if only(&["created", "warn", "ignored"]) => "created",
-        () if only(&["preparing", "warn", "ignored"]) => "preparing",
-        () if only(&["canceled", "success", "skipped", "warn", "ignored"]) => "canceled",
-        () if only(&["pending", "created", "skipped", "warn", "ignored"]) => "pending",
-        () if any(&["running", "pending"]) => "running",
-        () if any(&["waiting_for_resource"]) => "waiting_for_resource",
-        () if any(&["waiting_for_callback"]) => "waiting_for_callback",
-        () if any(&["manual"]) => "manual",
-        () if any(&["scheduled"]) => "scheduled",
-        () if any(&["preparing"]) => "preparing",
-        () if any(&["created"]) => "running",
-        () if any(&["canceling"]) => "canceling",
-        () => "failed",
-    };
-    word.parse().unwrap()
-}
-
 fn latest(state: &PipelineState) -> Vec<&JobState> {
-    state.latest().map(|(_, job)| job).collect()
-}
-
-/// What the jobs before `job` have come to.
-fn previous(state: &PipelineState, job: &JobState) -> JobStatus {
-    let others = latest(state).into_iter();
-    match &job.needs {
-        None => composite(&others.filter(|other| other.stage < job.stage).collect::<Vec<_>>(), false),
-        Some(needs) => {
-            composite(&others.filter(|other| needs.contains(&other.name)).collect::<Vec<_>>(), true)
-        }
-    }
-}
-
-/// What a created job becomes.
-fn verdict(job: &JobState, previous: JobStatus) -> JobStatus {
-    let accepted: &[&str] = match (job.when, &job.needs) {
-        (When::OnFailure, _) => &["failed"],
-        (When::Always, _) => &["success", "skipped", "failed"],
-        (_, Some(_)) => &["success"],
-        (_, None) => &["success", "skipped"],
-    };
-    match job.when {
-        _ if !accepted.contains(&previous.as_str()) => Skipped,
-        _ if job.enqueue_immediately => Pending,
-        When::Delayed if job.is_bridge() => Pending,
-        When::Delayed if job.start_in.is_some() => Scheduled,
-        When::Delayed | When::Manual => Manual,
-        _ => Pending,
-    }
+    reference::latest(&state.jobs).collect()
 }
 
 fn check(before: &PipelineState, event: Event, scenario: &Scenario) {
@@ -194,7 +134,7 @@ fn check(before: &PipelineState, event: Event, scenario: &Scenario) {
                         || matches!(event, Event::DropPipeline { .. })
                         || matches!(event, Event::DownstreamStatus { job: bridge, .. } if bridge == job);
                     if !is_verdict {
-                        assert_eq!(to, verdict(row, previous(state, row)), "{}", row.name);
+                        assert_eq!(to, verdict(row, previous(&state.jobs, row)), "{}", row.name);
                     }
                 }
             }
@@ -234,7 +174,7 @@ fn check(before: &PipelineState, event: Event, scenario: &Scenario) {
     assert_eq!(names.len(), latest(state).len(), "a name has one newest row");
     for job in latest(state) {
         if job.status == Created {
-            assert!(!is_completed(previous(state, job)), "{} waits for nothing", job.name);
+            assert!(!is_completed(previous(&state.jobs, job)), "{} waits for nothing", job.name);
         }
     }
     let goes_on = |status| is_active(status) || is_blocked(status) || status == JobStatus::Canceling;
@@ -275,7 +215,11 @@ proptest! {
             let event = event(kind, job);
             let before = scenario.state.clone();
             scenario = scenario.wait(20);
-            if scenario.apply(event).is_ok() {
+            let mut reference = Reference::of(&before, scenario.now);
+            let applied = scenario.apply(event).is_ok();
+            prop_assert_eq!(applied, reference.apply(event), "{:?}", event);
+            if applied {
+                reference.assert_is(&scenario.state);
                 check(&before, event, &scenario);
             }
         }
