@@ -10,6 +10,7 @@
 pub mod access;
 pub mod artifacts;
 pub mod branches;
+pub mod commit_statuses;
 pub mod commits;
 mod date;
 pub mod detailed_status;

@@ -46,7 +46,7 @@ pub fn apply(state: &mut PipelineState, event: Event, now: Timestamp) -> Result<
 /// A runner takes a job.
 fn pick(step: &mut Step<'_>, job: JobIndex, timeout: u64, cancel_gracefully: bool) -> Result<(), Refused> {
     let row = step.find(job)?;
-    if row.is_bridge() || row.status != Pending {
+    if !row.is_build() || row.status != Pending {
         return Err(Refused::Status(row.status));
     }
     step.edit(job, |row| {
@@ -127,7 +127,7 @@ fn alive(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
 /// Source: `app/services/ci/build_erase_service.rb`.
 fn erase(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
     let row = step.find(job)?;
-    if row.is_bridge() || row.erased_at.is_some() || !status::is_completed(row.status) {
+    if !row.is_build() || row.erased_at.is_some() || !status::is_completed(row.status) {
         return Err(Refused::NotErasable);
     }
     let now = step.now();

@@ -60,7 +60,7 @@ pub fn on_new_commit(state: &PipelineState, rule: Option<OnNewCommit>) -> Option
         OnNewCommit::Interruptible => Some(Event::CancelInterruptible),
         OnNewCommit::Conservative => {
             let is_protected = state.jobs.iter().any(|job| {
-                !job.is_bridge() && !job.interruptible && matches!(job.status, Running | Success | Failed)
+                job.is_build() && !job.interruptible && matches!(job.status, Running | Success | Failed)
             });
             (!is_protected).then_some(Event::CancelPipeline { cascade: false })
         }

@@ -25,7 +25,7 @@ pub fn of(state: &PipelineState, job: JobIndex, definition: &plan::Job) -> Vec<J
             needed.filter(|index| with_artifacts.contains(state.job(*index).name.as_str())).collect()
         }
     };
-    found.retain(|index| !state.job(*index).is_bridge());
+    found.retain(|index| state.job(*index).is_build());
     if let Dependencies::Only(names) = &definition.dependencies {
         let names: HashSet<&str> = names.iter().map(String::as_str).collect();
         found.retain(|index| names.contains(state.job(*index).name.as_str()));

@@ -142,6 +142,16 @@ pub enum Refused {
     /// The job cannot be erased: it has not ended, or it is erased already.
     #[error("job is not erasable")]
     NotErasable,
+    /// The status that another system reports does not follow on the one that its job has.
+    #[error(
+        "Cannot transition status via :{event} from :{from} (Reason(s): Status cannot transition via \"{event}\")"
+    )]
+    Reported {
+        /// GitLab's name of the change.
+        event: &'static str,
+        /// The status that the job has.
+        from: JobStatus,
+    },
     /// The delay has not passed yet.
     #[error("the job's delay has not passed")]
     NotDue,

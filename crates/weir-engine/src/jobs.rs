@@ -85,7 +85,7 @@ impl Jobs {
         self.index.stages.get(stage as usize).into_iter().flat_map(|stage| stage.waiting.iter().copied())
     }
 
-    /// The skipped jobs of the stages from `stage` on.
+    /// The skipped jobs of the stages from `stage` on, external ones left out: nothing here starts them again.
     pub(crate) fn skipped_from(&self, stage: u32) -> impl Iterator<Item = JobIndex> {
         self.index.stages.iter().skip(stage as usize).flat_map(|stage| stage.skipped.iter().copied())
     }
@@ -217,7 +217,7 @@ impl Index {
         let stage = &mut self.stages[stage];
         exchange(&mut stage.counts, before, after);
         let is = |status| after.is_some_and(|after| after.status == status);
-        keep(&mut stage.skipped, job, is(Skipped));
+        keep(&mut stage.skipped, job, is(Skipped) && !row.is_external());
         if row.needs.is_none() {
             keep(&mut stage.waiting, job, is(Created));
         } else {

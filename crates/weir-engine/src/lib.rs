@@ -14,6 +14,7 @@ pub mod dependencies;
 mod downstream;
 pub mod effect;
 pub mod event;
+pub mod external;
 mod jobs;
 pub mod limits;
 pub mod manual;

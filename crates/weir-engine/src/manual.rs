@@ -24,7 +24,9 @@ pub fn is_playable(job: &JobState) -> bool {
     if job.is_bridge() {
         return job.status == Manual;
     }
-    is_actionable(job) && (matches!(job.status, Manual | Scheduled) || retry::is_retryable(job))
+    is_actionable(job)
+        && job.is_build()
+        && (matches!(job.status, Manual | Scheduled) || retry::is_retryable(job))
 }
 
 /// Starts a manual or delayed job; one that has ended is retried.

@@ -26,7 +26,10 @@ use crate::step::Step;
 pub const fn is_retryable(job: &JobState) -> bool {
     let doomed = job.is_bridge()
         && matches!(job.failure_reason, Some(PipelineLoopDetected | ReachedMaxDescendantPipelinesDepth));
-    !job.retried && !doomed && matches!(job.status, Success | Failed | Canceled | Canceling)
+    !job.retried
+        && !doomed
+        && !job.is_external()
+        && matches!(job.status, Success | Failed | Canceled | Canceling)
 }
 
 /// Retries one job.
@@ -91,7 +94,7 @@ fn repeat(step: &mut Step<'_>, job: JobIndex, enqueue_immediately: bool) {
 
 /// Whether a job that has just failed is to be retried by itself.
 pub(crate) fn is_automatic(state: &PipelineState, job: &JobState) -> bool {
-    if job.is_bridge() || job.retried {
+    if !job.is_build() || job.retried {
         return false;
     }
     let reason = job.failure_reason.unwrap_or(FailureReason::UnknownFailure);

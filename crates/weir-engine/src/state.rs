@@ -48,6 +48,8 @@ pub enum JobKind {
     Build,
     /// A job that starts another pipeline.
     Bridge,
+    /// A job that another system runs, which reports its status ([`crate::external`]).
+    External,
 }
 
 /// One job or bridge row.
@@ -112,6 +114,16 @@ impl JobState {
     /// Whether it starts another pipeline instead of running on a runner.
     pub const fn is_bridge(&self) -> bool {
         matches!(self.kind, JobKind::Bridge)
+    }
+
+    /// Whether a runner runs it.
+    pub const fn is_build(&self) -> bool {
+        matches!(self.kind, JobKind::Build)
+    }
+
+    /// Whether another system runs it: the pipeline counts its status, and has no say in it but to cancel it.
+    pub const fn is_external(&self) -> bool {
+        matches!(self.kind, JobKind::External)
     }
 }
 

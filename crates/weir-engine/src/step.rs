@@ -6,7 +6,7 @@ use weir_api::{JobStatus, Timestamp};
 use crate::effect::{Changes, Effect};
 use crate::event::Refused;
 use crate::process;
-use crate::state::{JobIndex, JobState, PipelineState};
+use crate::state::{JobIndex, JobKind, JobState, PipelineState, StageState};
 use crate::status;
 
 /// Every change of a state goes through here, so that none escapes [`Changes`]. Whoever uses it asks first
@@ -44,10 +44,22 @@ impl<'a> Step<'a> {
     }
 
     /// Adds a row.
-    pub(crate) fn append(&mut self, row: JobState) {
+    pub(crate) fn append(&mut self, row: JobState) -> JobIndex {
         let job = self.state.jobs.push(row);
         self.changes.jobs.push(job);
         self.dirty = true;
+        job
+    }
+
+    /// The stage of this name, added behind all others if there is none.
+    pub(crate) fn stage(&mut self, name: &str) -> u32 {
+        let found = self.state.stages.iter().position(|stage| stage.name == name);
+        let stage = u32::try_from(found.unwrap_or(self.state.stages.len())).unwrap_or(u32::MAX);
+        if found.is_none() {
+            self.state.stages.push(StageState { name: name.to_owned(), status: Created });
+            self.changes.stages.push(stage);
+        }
+        stage
     }
 
     /// Asks for an effect.
@@ -83,7 +95,7 @@ impl<'a> Step<'a> {
             }
         });
         let row = self.state.job(job);
-        let bridge = row.is_bridge();
+        let kind = row.kind;
         let has_group = row.resource_group.is_some();
         self.changes.jobs.push(job);
         self.dirty = true;
@@ -92,11 +104,11 @@ impl<'a> Step<'a> {
         if has_group && (status::is_completed(to) || to == Manual) {
             self.effect(Effect::ReleaseResource(job));
         }
-        match (bridge, from, to) {
-            (false, Pending, _) => self.effect(Effect::Dequeue(job)),
-            (false, _, Pending) => self.effect(Effect::Enqueue(job)),
+        match (kind, from, to) {
+            (JobKind::Build, Pending, _) => self.effect(Effect::Dequeue(job)),
+            (JobKind::Build, _, Pending) => self.effect(Effect::Enqueue(job)),
             // A bridge whose downstream goes on comes here from its end, and has its downstream.
-            (true, Created | Manual | JobStatus::WaitingForResource, Pending) => {
+            (JobKind::Bridge, Created | Manual | JobStatus::WaitingForResource, Pending) => {
                 self.effect(Effect::TriggerDownstream(job));
             }
             _ => {}
@@ -153,7 +165,7 @@ impl<'a> Step<'a> {
 fn busy_seconds(state: &PipelineState, now: Timestamp) -> f64 {
     let mut intervals: Vec<(Timestamp, Timestamp)> = state
         .latest()
-        .filter(|(_, job)| !job.is_bridge() && matches!(job.status, Success | Failed | Running | Canceled))
+        .filter(|(_, job)| job.is_build() && matches!(job.status, Success | Failed | Running | Canceled))
         .filter_map(|(_, job)| Some((job.started_at?, job.finished_at.unwrap_or(now))))
         .collect();
     intervals.sort_unstable();

@@ -4,6 +4,7 @@ pub mod access;
 pub mod artifacts;
 pub mod branches;
 pub mod changes;
+pub mod commit_statuses;
 pub mod commits;
 pub mod downstream;
 pub mod facts;

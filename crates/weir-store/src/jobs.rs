@@ -85,15 +85,22 @@ pub struct Job {
     pub debug_trace: bool,
     /// When its artifacts expire.
     pub artifacts_expire_at: Option<Timestamp>,
+    /// Whether another system runs it.
+    pub external: bool,
+    /// Where the other system shows it.
+    pub target_url: Option<String>,
+    /// What the other system says of it.
+    pub description: Option<String>,
 }
 
-const COLUMNS: &str = "j.id, j.pipeline_id, j.project_id, j.position, j.definition, j.stage, j.stage_name, \
+pub(crate) const COLUMNS: &str = "j.id, j.pipeline_id, j.project_id, j.position, j.definition, j.stage, j.stage_name, \
      j.name, j.bridge, j.protected, j.tag_set_id, j.environment, j.user_id, j.status, j.retried, j.retry_of, \
      j.allow_failure, j.cancel_gracefully, j.failure_reason, j.exit_code, j.timeout, j.scheduled_at, \
      j.created_at, j.queued_at, j.started_at, j.finished_at, j.updated_at, j.erased_at, j.erased_by, \
-     j.coverage, j.runner_id, j.runner_manager_id, j.debug_trace, j.artifacts_expire_at";
+     j.coverage, j.runner_id, j.runner_manager_id, j.debug_trace, j.artifacts_expire_at, \
+     j.external, j.target_url, j.description";
 
-fn read(row: &Row) -> Result<Job> {
+pub(crate) fn read(row: &Row) -> Result<Job> {
     let mut c = Columns::of(row);
     Ok(Job {
         id: c.next()?,
@@ -130,6 +137,9 @@ fn read(row: &Row) -> Result<Job> {
         runner_manager_id: c.next()?,
         debug_trace: c.next()?,
         artifacts_expire_at: c.next()?,
+        external: c.next()?,
+        target_url: c.next()?,
+        description: c.next()?,
     })
 }
 
@@ -146,7 +156,7 @@ pub struct Filter {
     pub runner_manager_id: Option<RunnerManagerId>,
     /// Only with one of these statuses; an empty list is any.
     pub scope: Vec<JobStatus>,
-    /// Only bridges, or only jobs.
+    /// Only bridges, or only jobs; external ones are neither.
     pub bridge: Option<bool>,
     /// Leave out attempts that were retried.
     pub latest_only: bool,
@@ -165,7 +175,7 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
     c.maybe("j.runner_id = $?", filter.runner_id.as_ref());
     c.maybe("j.runner_manager_id = $?", filter.runner_manager_id.as_ref());
     c.any("j.status", &filter.scope);
-    c.maybe("j.bridge = $?", filter.bridge.as_ref());
+    c.maybe("j.bridge = $? AND NOT j.external", filter.bridge.as_ref());
     if filter.latest_only {
         c.is("NOT j.retried");
     }

@@ -15,6 +15,7 @@
 pub mod artifacts;
 mod bulk;
 mod columns;
+pub mod commit_statuses;
 pub mod db;
 pub mod digest;
 pub mod error;

@@ -291,6 +291,13 @@ pub fn insert(tx: &mut Tx<'_>, new: &NewProject, now: Timestamp) -> Result<Proje
     find(tx, id)?.ok_or(crate::Error::NoRow)
 }
 
+/// Makes other transactions that ask for the same wait until this one ends. Nothing on SQLite, where writers never
+/// overlap.
+pub fn lock(tx: &mut Tx<'_>, id: ProjectId) -> Result<()> {
+    let sql = format!("SELECT id FROM projects WHERE id = $1{}", tx.for_update());
+    tx.query(&sql, params![id]).map(drop)
+}
+
 /// The project with an id.
 pub fn find(tx: &mut Tx<'_>, id: ProjectId) -> Result<Option<Project>> {
     let sql = format!("SELECT {COLUMNS} FROM projects p WHERE p.id = $1");

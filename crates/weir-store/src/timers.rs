@@ -52,7 +52,7 @@ impl AllDue {
 
 const COLUMNS: &str = "j.id, j.pipeline_id, j.position";
 /// A bridge has no runner, and waits for its pipeline as long as that takes.
-const WITH_RUNNER: &str = "j.status IN ('running', 'canceling') AND NOT j.bridge";
+const WITH_RUNNER: &str = "j.status IN ('running', 'canceling') AND NOT j.bridge AND NOT j.external";
 
 fn read(row: &Row) -> Result<Due> {
     Ok(Due { id: row.get(0)?, pipeline_id: row.get(1)?, index: JobIndex(row.get(2)?) })
@@ -72,7 +72,12 @@ pub fn due(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<AllDue> {
         delayed: look(0, "scheduled_at", "<=", "j.status = 'scheduled'")?,
         timed_out: look(GRACE_SECS, "deadline_at", "<", "j.deadline_at IS NOT NULL")?,
         silent: look(SILENCE_SECS, "updated_at", "<", WITH_RUNNER)?,
-        pending: look(PENDING_SECS, "queued_at", "<", "j.status = 'pending' AND NOT j.bridge")?,
+        pending: look(
+            PENDING_SECS,
+            "queued_at",
+            "<",
+            "j.status = 'pending' AND NOT j.bridge AND NOT j.external",
+        )?,
         bridges: look(PENDING_SECS, "queued_at", "<", waiting_bridge)?,
         unserved: Vec::new(),
     };

@@ -4,6 +4,7 @@
 mod auto_cancel;
 mod conformance;
 mod dependencies;
+mod external;
 mod payload;
 mod processing;
 mod queue;

@@ -1,8 +1,8 @@
 //! The one way in which the server changes a pipeline, and who hears of it.
 
-use weir_api::JobStatus;
 use weir_api::id::{JobId, PipelineId, ProjectId};
-use weir_engine::{Effect, Event, JobIndex, Refused, status};
+use weir_api::{JobStatus, Timestamp};
+use weir_engine::{Changes, Effect, Event, JobIndex, PipelineState, Refused, status};
 use weir_store::pipelines::{self, Transition};
 use weir_store::{Tx, artifacts, projects, resource_groups};
 
@@ -28,11 +28,19 @@ pub fn transition(
     event: Event,
     refused: impl FnOnce(Refused) -> Error,
 ) -> Result<Transition> {
+    transition_by(tx, ctx, pipeline, |state, now| weir_engine::apply(state, event, now).map_err(refused))
+}
+
+/// Changes the pipeline in this transaction by `change`, which gets its state and the time.
+pub fn transition_by(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    pipeline: PipelineId,
+    change: impl FnOnce(&mut PipelineState, Timestamp) -> Result<Changes>,
+) -> Result<Transition> {
     let now = ctx.now();
-    let done = pipelines::transition(tx, &ctx.pipelines, pipeline, now, |state, _| {
-        weir_engine::apply(state, event, now).map_err(refused)
-    })?
-    .ok_or(Error::RecordNotFound)?;
+    let done = pipelines::transition(tx, &ctx.pipelines, pipeline, now, |state, _| change(state, now))?
+        .ok_or(Error::RecordNotFound)?;
     follow(tx, ctx, pipeline, &done)?;
     Ok(done)
 }

@@ -55,9 +55,9 @@ pub fn row(tx: &mut Tx<'_>, project: ProjectId, id: JobId) -> Result<Job> {
     any_row(tx, project, id).and_then(|job| if job.bridge { Err(Error::RecordNotFound) } else { Ok(job) })
 }
 
-/// The row of a job or bridge of a project.
+/// The row of a job or bridge of a project; external jobs count as missing.
 pub fn any_row(tx: &mut Tx<'_>, project: ProjectId, id: JobId) -> Result<Job> {
-    jobs::find(tx, id)?.filter(|job| job.project_id == project).ok_or(Error::RecordNotFound)
+    jobs::find(tx, id)?.filter(|job| job.project_id == project && !job.external).ok_or(Error::RecordNotFound)
 }
 
 /// Gathers what belongs to rows, with one query for each kind.

@@ -10,9 +10,9 @@ pub use create::{
     ByBridge, NO_RIGHT, NewVariable, Origin, Start, create, create_by_api, may_set_variables, seal,
 };
 
-use weir_api::Timestamp;
 use weir_api::id::{PipelineId, ProjectId, UserId};
 use weir_api::pipelines::PipelineVariable;
+use weir_api::{PipelineSource, Timestamp};
 use weir_engine::{Event, Refused};
 use weir_store::jobs;
 use weir_store::pipelines::{self, Filter, Pipeline};
@@ -119,8 +119,14 @@ pub async fn variables(ctx: &Ctx, project: &Project, id: PipelineId) -> Result<V
         .collect()
 }
 
-/// Cancels whatever of the pipeline can be canceled. One that has ended stays as it is.
+/// Cancels whatever of the pipeline can be canceled. One that has ended stays as it is, and so does one of another
+/// system, which alone knows how to stop its jobs.
 pub async fn cancel(ctx: &Ctx, access: &Access, id: PipelineId) -> Result<PipelineDetails> {
+    let found = find(ctx, &access.project, id).await?;
+    if found.pipeline.source == PipelineSource::External {
+        protection::demand_run(ctx, access, &found.pipeline).await?;
+        return Ok(found);
+    }
     change(ctx, access, id, Event::CancelPipeline { cascade: true }, None).await
 }
 

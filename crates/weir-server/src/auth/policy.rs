@@ -44,6 +44,10 @@ pub enum Action {
     AdminTriggers,
     /// Delete pipelines.
     DeletePipeline,
+    /// See the statuses of commits.
+    ReadCommitStatuses,
+    /// Report a status of a commit.
+    CreateCommitStatus,
     /// See jobs.
     ReadJobs,
     /// See traces.
@@ -110,6 +114,8 @@ const fn rule(action: Action) -> Rule {
         Action::UpdatePipeline => (Developer, No, true),
         Action::AdminTriggers => (Maintainer, No, true),
         Action::DeletePipeline => (Owner, No, true),
+        Action::ReadCommitStatuses => (Reporter, IfPipelinesArePublic, true),
+        Action::CreateCommitStatus => (Developer, No, true),
         Action::ReadJobs => (Reporter, IfPipelinesArePublic, true),
         Action::ReadTrace => (Reporter, IfPipelinesArePublic, true),
         Action::ReadDebugTrace => (Developer, No, true),

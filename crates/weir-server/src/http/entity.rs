@@ -1,6 +1,7 @@
 //! From rows to the entities of the API: one place for each, whoever answers with it.
 
 pub mod branches;
+pub mod commit_statuses;
 pub mod commits;
 pub mod groups;
 pub mod jobs;

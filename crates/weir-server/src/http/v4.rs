@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod branches;
+pub mod commit_statuses;
 pub mod commits;
 pub mod files;
 pub mod forks;
@@ -30,6 +31,7 @@ pub fn routes() -> Router<Ctx> {
     Router::new()
         .merge(artifacts::routes())
         .merge(branches::routes())
+        .merge(commit_statuses::routes())
         .merge(commits::routes())
         .merge(files::routes())
         .merge(forks::routes())

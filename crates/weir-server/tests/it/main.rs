@@ -23,6 +23,7 @@ macro_rules! on_each_database {
 
 mod branches;
 mod browser;
+mod commit_statuses;
 mod commits;
 mod downstream;
 mod files;

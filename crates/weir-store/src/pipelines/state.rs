@@ -290,10 +290,11 @@ fn read_state(tx: &mut Tx<'_>, id: PipelineId, pipeline: Locked) -> Result<Loade
         .map(|row| Ok(StageState { name: row.get(0)?, status: row.get(1)? }))
         .collect::<Result<Vec<_>>>()?;
     let rows = tx.query(
-        "SELECT j.id, j.name, j.stage, j.bridge, j.status, j.retried, j.retry_of, d.scheduling, j.allow_failure,
+        "SELECT j.id, j.name, j.stage, j.bridge, j.external, j.status, j.retried, j.retry_of,
+             coalesce(d.scheduling, '{}'), j.allow_failure,
              j.enqueue_immediately, j.cancel_gracefully, j.failure_reason, j.exit_code, j.timeout,
              j.scheduled_at, j.created_at, j.queued_at, j.started_at, j.finished_at, j.updated_at, j.erased_at
-         FROM jobs j JOIN job_definitions d ON d.pipeline_id = j.pipeline_id AND d.position = j.definition
+         FROM jobs j LEFT JOIN job_definitions d ON d.pipeline_id = j.pipeline_id AND d.position = j.definition
          WHERE j.pipeline_id = $1 ORDER BY j.position",
         params![id],
     )?;
@@ -318,8 +319,12 @@ fn read_state(tx: &mut Tx<'_>, id: PipelineId, pipeline: Locked) -> Result<Loade
 fn read_job(row: &Row) -> Result<JobState> {
     let mut c = Columns::of(row);
     let _id: JobId = c.next()?;
-    let (name, stage, bridge) = (c.next()?, c.next()?, c.next()?);
-    let kind = if bridge { JobKind::Bridge } else { JobKind::Build };
+    let (name, stage) = (c.next()?, c.next()?);
+    let kind = match (c.next()?, c.next()?) {
+        (true, _) => JobKind::Bridge,
+        (false, true) => JobKind::External,
+        (false, false) => JobKind::Build,
+    };
     let (status, retried, retry_of) = (c.next()?, c.next()?, c.next::<Option<u32>>()?);
     let timing: Timing = c.json()?;
     Ok(JobState {
@@ -394,19 +399,70 @@ fn write(
     )?;
     for position in &changes.stages {
         if let Some(stage) = state.stages.get(*position as usize) {
-            tx.execute(
-                "UPDATE stages SET status = $3 WHERE pipeline_id = $1 AND position = $2",
-                params![id, position, stage.status],
-            )?;
+            let sql = "UPDATE stages SET status = $3 WHERE pipeline_id = $1 AND position = $2";
+            if tx.execute(sql, params![id, position, stage.status])? == 0 {
+                let sql = "INSERT INTO stages (pipeline_id, position, name, status) VALUES ($1, $2, $3, $4)";
+                tx.execute(sql, params![id, position, stage.name, stage.status])?;
+            }
         }
     }
     let known = ids.len();
     let (changed, new): (Vec<JobIndex>, Vec<JobIndex>) =
         changes.jobs.iter().partition(|index| (index.0 as usize) < known);
-    insert_retries(tx, id, state, ids, &new)?;
+    let (first, retries): (Vec<JobIndex>, Vec<JobIndex>) = new
+        .into_iter()
+        .partition(|index| state.job(*index).is_external() && state.job(*index).retry_of.is_none());
+    for index in first {
+        insert_external(tx, id, project_id, state, ids, index)?;
+    }
+    insert_retries(tx, id, state, ids, &retries)?;
     update_jobs(tx, state, ids, &changed)?;
     perform(tx, id, project_id, ids, &changes.effects, now)?;
     Ok(version)
+}
+
+/// Inserts the first row of an external job, which has no definition. At most one row is new in a step with one.
+fn insert_external(
+    tx: &mut Tx<'_>,
+    id: PipelineId,
+    project_id: ProjectId,
+    state: &PipelineState,
+    ids: &mut Vec<JobId>,
+    index: JobIndex,
+) -> Result<()> {
+    let job = state.job(index);
+    let stage = state.stages.get(job.stage as usize).map_or("", |stage| stage.name.as_str());
+    let no_tags: &[String] = &[];
+    let tag_set = tag_sets::ensure(tx, [no_tags])?.get(no_tags).copied();
+    let new: JobId = tx.insert(
+        "INSERT INTO jobs (pipeline_id, project_id, position, definition, stage, stage_name, name, bridge, external,
+             protected, tag_set_id, status, retried, allow_failure, enqueue_immediately, cancel_gracefully,
+             failure_reason, created_at, queued_at, started_at, finished_at, updated_at, on_instance_runner,
+             debug_trace)
+         SELECT p.id, $2, $3, $3, $4, $5, $6, FALSE, TRUE, p.protected, $7, $8, $9, $10, FALSE, FALSE, $11, $12,
+             $13, $14, $15, $16, FALSE, FALSE
+         FROM pipelines p WHERE p.id = $1 RETURNING id",
+        params![
+            id,
+            project_id,
+            index.0,
+            job.stage,
+            stage,
+            job.name,
+            tag_set,
+            job.status,
+            job.retried,
+            job.allow_failure,
+            job.failure_reason,
+            job.created_at,
+            job.queued_at,
+            job.started_at,
+            job.finished_at,
+            job.updated_at
+        ],
+    )?;
+    ids.push(new);
+    Ok(())
 }
 
 /// Inserts the rows of retries: copies of the rows that they repeat, with their own state.
@@ -449,12 +505,13 @@ fn insert_retries(
     let Some(first) = new.first() else { return Ok(()) };
     let inserted = bulk::with_values(
         tx,
-        "INSERT INTO jobs (pipeline_id, project_id, definition, stage, stage_name, name, bridge, protected,
-             tag_set_id, environment, user_id, on_instance_runner, debug_trace, position, status, retried,
+        "INSERT INTO jobs (pipeline_id, project_id, definition, stage, stage_name, name, bridge, external,
+             protected, tag_set_id, environment, user_id, on_instance_runner, debug_trace, position, status, retried,
              retry_of, allow_failure, enqueue_immediately, cancel_gracefully, failure_reason, scheduled_at,
              created_at, queued_at, started_at, finished_at, updated_at, resource_group_id)
-         SELECT o.pipeline_id, o.project_id, o.definition, o.stage, o.stage_name, o.name, o.bridge, o.protected,
-             o.tag_set_id, o.environment, o.user_id, FALSE, FALSE, v.column2, v.column3, v.column4, v.column5,
+         SELECT o.pipeline_id, o.project_id, o.definition, o.stage, o.stage_name, o.name, o.bridge, o.external,
+             o.protected, o.tag_set_id, o.environment, o.user_id, FALSE, FALSE, v.column2, v.column3, v.column4,
+             v.column5,
              v.column6, v.column7, v.column8, v.column9, v.column10, v.column11, v.column12, v.column13,
              v.column14, v.column15, o.resource_group_id
          FROM",

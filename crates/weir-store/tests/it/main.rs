@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod commit_statuses;
 mod files;
 mod merge_requests;
 mod objects;

@@ -55,8 +55,8 @@ struct Column {
 struct Card {
     name: String,
     badge: Badge,
-    /// None for a bridge, which has no page.
-    id: Option<i64>,
+    /// Its page; a bridge has none, and that of an external job is the other system's.
+    href: Option<String>,
     needs: Option<String>,
     duration: Option<String>,
     child: Option<(Badge, i64)>,
@@ -90,7 +90,19 @@ pub(super) async fn graph(visit: &Visit, access: &Access, id: PipelineId) -> Res
                 let ended = job.finished_at.unwrap_or(now);
                 Card {
                     badge: Badge::of(job.status, failed && job.allow_failure),
-                    id: (!job.bridge).then_some(job.id.0),
+                    href: if job.external {
+                        job.target_url
+                    } else {
+                        let page = || {
+                            format!(
+                                "{}/{}/-/jobs/{}",
+                                page::base(&visit.ctx),
+                                access.project.full_path,
+                                job.id
+                            )
+                        };
+                        (!job.bridge).then(page)
+                    },
                     needs: it.needs.map(|needs| needs.join(", ")),
                     duration: job.started_at.map(|at| text::clock_of(ended.secs_since(at))),
                     child: it.child.map(|child| (Badge::of(child.status, false), child.id.0)),
