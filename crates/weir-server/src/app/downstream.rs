@@ -50,7 +50,8 @@ impl From<FailureReason> for Refusal {
     }
 }
 
-/// Creates the downstream pipeline of a pending bridge, or fails the bridge. A bridge that has one keeps it.
+/// Creates the downstream pipeline of a pending bridge, or fails the bridge. A bridge that has one keeps it: one that
+/// was skipped with it may wait again, and would wait for ever if nobody told it what its pipeline came to.
 pub async fn create(ctx: &Ctx, bridge: JobId) -> Result<()> {
     let shared = ctx.clone();
     let waiting = ctx
@@ -60,14 +61,18 @@ pub async fn create(ctx: &Ctx, bridge: JobId) -> Result<()> {
             else {
                 return Ok(None);
             };
-            if !pipelines::downstream_of_jobs(tx, &[bridge])?.is_empty() {
-                return Ok(None);
+            if let Some(downstream) = pipelines::downstream_of_jobs(tx, &[bridge])?.first() {
+                return Ok(Some(Err(downstream.id)));
             }
             let rows = payloads::gather(tx, &shared, &job)?;
-            Ok::<_, Error>(Some((job, rows)))
+            Ok::<_, Error>(Some(Ok((job, rows))))
         })
         .await?;
-    let Some((job, rows)) = waiting else { return Ok(()) };
+    let (job, rows) = match waiting {
+        Some(Ok(waiting)) => waiting,
+        Some(Err(downstream)) => return follow(ctx, downstream).await,
+        None => return Ok(()),
+    };
     let refusal = match prepare(ctx, &job, &rows).await? {
         Err(refusal) => refusal,
         Ok((access, start)) => match creation::create(ctx, &access, &rows.user, start).await {

@@ -132,4 +132,25 @@ async fn a_child_pipeline_is_part_of_its_parent(world: World) {
     assert_eq!(status(&alice, &parent).await, "success");
 }
 
-on_each_database!(a_child_pipeline_is_part_of_its_parent);
+/// A bridge that shows how its pipeline stands may be skipped with it, and is retried with the other skipped jobs.
+async fn a_bridge_that_is_reset_hears_again_of_the_pipeline_that_it_has(world: World) {
+    let alice = world.user("alice").await;
+    let files = [
+        (".gitlab-ci.yml", "child: {trigger: {include: child.yml, strategy: mirror}}"),
+        ("child.yml", "inner: {script: x, when: manual}"),
+    ];
+    let id = project(&alice, "p", &files).await;
+    let parent = start(&world, &alice, id).await;
+    assert_eq!(bridges(&alice, &parent).await[0]["status"], "skipped");
+    let child = downstream(&bridges(&alice, &parent).await[0]);
+    alice.post(&format!("{parent}/retry"), json!({})).await.is(201);
+    settle(&world).await;
+    let found = bridges(&alice, &parent).await;
+    assert_eq!((&found[0]["status"], downstream(&found[0])), (&json!("skipped"), child));
+    assert_eq!(status(&alice, &parent).await, "skipped");
+}
+
+on_each_database!(
+    a_child_pipeline_is_part_of_its_parent,
+    a_bridge_that_is_reset_hears_again_of_the_pipeline_that_it_has,
+);
