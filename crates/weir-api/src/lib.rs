@@ -14,6 +14,7 @@ pub mod commit_statuses;
 pub mod commits;
 mod date;
 pub mod detailed_status;
+pub mod environments;
 pub mod error;
 pub mod files;
 pub mod groups;

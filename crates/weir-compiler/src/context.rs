@@ -2,7 +2,7 @@
 
 use weir_api::PipelineSource;
 
-use crate::vars::{Level, Variables};
+use crate::vars::{Level, StoredVariable, Variables, applicable};
 
 /// Facts about a pipeline, given by whoever creates it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub struct Context {
     pub inputs: Vec<(String, serde_json::Value)>,
     /// Whether it is a child pipeline, whose configuration may include artifacts of its parent.
     pub child: bool,
+    /// The variables of the settings, those of each owner together, the weakest owner first; protected ones only if
+    /// the ref may have them. Only needed if some are for certain environments: a job that names one gets these
+    /// in place of the settings' variables among `variables`.
+    pub settings: Vec<(Level, Vec<StoredVariable>)>,
 }
 
 impl Context {
@@ -38,7 +42,22 @@ impl Context {
             variables: Variables::new(),
             inputs: Vec::new(),
             child: false,
+            settings: Vec::new(),
         }
+    }
+
+    /// What a job sees that names an environment; none if that is what all see.
+    pub(crate) fn variables_for(&self, environment: &str) -> Option<Variables> {
+        let stored = || self.settings.iter().flat_map(|(_, stored)| stored);
+        if stored().all(|stored| stored.environment_scope == "*") {
+            return None;
+        }
+        let mut variables =
+            self.only(|level| !matches!(level, Level::Instance | Level::Group | Level::Project));
+        for (level, stored) in &self.settings {
+            variables.extend(*level, applicable(stored.iter().cloned(), Some(environment), true));
+        }
+        Some(variables)
     }
 
     /// What `include` sees: no variables of jobs, of the user or of the file.

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use weir_api::environments::EnvironmentAction;
 use weir_yaml::Span;
 
 use crate::keywords::job::Job;
@@ -121,7 +122,9 @@ impl Graph<'_> {
             None => "is not defined",
             Some(None) => "does not have environment defined",
             Some(Some(other)) if other.name != environment.name => "have different environment name",
-            Some(Some(other)) if other.action != "stop" => "needs to have action stop defined",
+            Some(Some(other)) if other.action != EnvironmentAction::Stop => {
+                "needs to have action stop defined"
+            }
             Some(Some(_)) => return Ok(()),
         };
         let message = format!("{} job: on_stop job {target} {problem}", instance.name);

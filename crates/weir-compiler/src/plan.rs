@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_api::FailureReason;
+use weir_api::environments::EnvironmentAction;
 
 /// The jobs of one pipeline in the order of the file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -331,14 +332,31 @@ pub struct Environment {
     pub name: String,
     /// `url`, unexpanded: the job itself may define its parts.
     pub url: Option<String>,
-    /// `action`: start, stop, prepare, verify or access.
-    pub action: String,
+    /// `action`.
+    #[serde(default)]
+    pub action: EnvironmentAction,
     /// `on_stop`.
     pub on_stop: Option<String>,
     /// `auto_stop_in`.
     pub auto_stop_in: Option<String>,
-    /// `deployment_tier`.
+    /// `deployment_tier`; it may come of a variable, and then be none of the tiers.
     pub deployment_tier: Option<String>,
+    /// `kubernetes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
+}
+
+/// `environment:kubernetes`, unexpanded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Kubernetes {
+    /// `agent`: `path/to/project:name`.
+    pub agent: Option<String>,
+    /// `dashboard:namespace`, formerly `namespace`.
+    pub namespace: Option<String>,
+    /// `dashboard:flux_resource_path`, formerly `flux_resource_path`.
+    pub flux_resource_path: Option<String>,
+    /// `managed_resources:enabled`.
+    pub managed_resources: Option<bool>,
 }
 
 /// Place of a job in a `parallel` group.

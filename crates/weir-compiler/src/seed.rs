@@ -23,7 +23,7 @@ use crate::plan::{
 use crate::regexp::Regexp;
 use crate::rules::{Expanded, Outcome, Rules};
 use crate::vars::predefined::{self, JobFacts};
-use crate::vars::{Expansion, Level, References};
+use crate::vars::{Expansion, Level, References, Variables};
 use crate::{Context, plan, policy};
 
 /// The plan or why there is none; `None` while facts are missing.
@@ -135,19 +135,25 @@ impl Seeder<'_> {
         for (key, value) in &instance.matrix {
             put(&mut own, Variable { key: key.clone(), value: value.clone(), raw: false });
         }
-        let mut variables = self.context.variables.clone();
-        variables.extend(Level::Job, predefined::job(&job_facts(instance)));
-        variables.extend(Level::YamlGlobal, globals.iter().map(Into::into));
-        variables.extend(Level::YamlJob, own.iter().map(Into::into));
+        let complete = |mut variables: Variables| {
+            variables.extend(Level::Job, predefined::job(&job_facts(instance)));
+            variables.extend(Level::YamlGlobal, globals.iter().map(Into::into));
+            variables.extend(Level::YamlJob, own.iter().map(Into::into));
+            variables
+        };
+        let simple = complete(self.context.variables.clone());
         // The environment's name is expanded without what follows from it.
         let environment_name = job
             .environment
             .as_ref()
-            .map(|environment| Expanded::new(&variables, References::Blank).expand(&environment.name));
+            .map(|environment| Expanded::new(&simple, References::Blank).expand(&environment.name));
+        let mut of_environment = None;
         if let (Some(environment), Some(name)) = (&job.environment, &environment_name) {
+            let scoped = self.context.variables_for(name);
+            let variables = of_environment.insert(scoped.map_or_else(|| simple.clone(), complete));
             let facts = predefined::EnvironmentFacts {
                 name: name.clone(),
-                action: environment.action.clone(),
+                action: environment.action,
                 tier: environment.deployment_tier.clone(),
                 url: environment.url.clone(),
                 ..predefined::EnvironmentFacts::default()
@@ -157,7 +163,8 @@ impl Seeder<'_> {
             variables.extend(Level::Job, more.filter(|variable| variable.key.starts_with("CI_ENVIRONMENT_")));
         }
 
-        let mut rules = Rules { facts: self.facts, variables: &variables };
+        let variables = of_environment.as_ref().unwrap_or(&simple);
+        let mut rules = Rules { facts: self.facts, variables };
         let matched: Option<&Rule> = match &job.rules {
             Some(list) if list.is_empty() => None,
             Some(list) => match rules.evaluate(list) {
@@ -184,8 +191,17 @@ impl Seeder<'_> {
         if refers && let Err(error) = variables.expanded(Expansion::server(References::Keep)) {
             self.findings.error("variables", Some(job.span), format!("{}: {error}", instance.name));
         }
-        let keep = Expanded::new(&variables, References::Keep);
-        let blank = Expanded::new(&variables, References::Blank);
+        let ruled = matched.filter(|rule| !rule.variables.is_empty()).map(|rule| {
+            let with_rule = |mut variables: Variables| {
+                variables.extend(Level::YamlJob, rule.variables.iter().map(Into::into));
+                variables
+            };
+            (with_rule(simple.clone()), with_rule(variables.clone()))
+        });
+        let (simple, variables) =
+            ruled.as_ref().map_or((&simple, variables), |(simple, variables)| (simple, variables));
+        let keep = Expanded::new(variables, References::Keep);
+        let blank = Expanded::new(variables, References::Blank);
         let mut yaml_variables = globals;
         put_all(&mut yaml_variables, &own);
         if let Some(rule) = matched {
@@ -233,7 +249,7 @@ impl Seeder<'_> {
                 .map(|group| blank.expand(group))
                 .filter(|group| environment::is_name(group)),
             environment: job.environment.as_ref().map(|environment| Environment {
-                name: environment_name.clone().unwrap_or_default(),
+                name: Expanded::new(simple, References::Blank).expand(&environment.name),
                 auto_stop_in: environment.auto_stop_in.as_deref().map(|text| keep.expand(text)),
                 deployment_tier: environment.deployment_tier.as_deref().map(|text| keep.expand(text)),
                 ..environment.clone()

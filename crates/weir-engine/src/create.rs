@@ -49,6 +49,7 @@ fn row(job: &plan::Job, now: Timestamp) -> JobState {
         retry: job.retry.clone(),
         interruptible: job.interruptible,
         resource_group: job.resource_group.clone(),
+        environment: job.environment.as_ref().map(|environment| environment.action),
         enqueue_immediately: false,
         cancel_gracefully: false,
         failure_reason: None,

@@ -1,5 +1,6 @@
 //! What an applied event asks of the outside.
 
+use weir_api::environments::EnvironmentAction;
 use weir_api::{JobStatus, Timestamp};
 
 use crate::state::JobIndex;
@@ -40,6 +41,16 @@ pub enum Effect {
     RestartUpstream,
     /// Delete artifacts and trace.
     EraseData(JobIndex),
+    /// What a job that names an environment has come to: its deployment follows it, its success changes the
+    /// environment.
+    Environment {
+        /// The job.
+        job: JobIndex,
+        /// What it does there.
+        action: EnvironmentAction,
+        /// Its status; `created` for a new attempt.
+        status: JobStatus,
+    },
     /// For hooks, the web and metrics: a job's status changed.
     JobStatus {
         /// The job.

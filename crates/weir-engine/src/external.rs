@@ -110,6 +110,7 @@ fn append(step: &mut Step<'_>, name: &str) -> JobIndex {
         retry: None,
         interruptible: false,
         resource_group: None,
+        environment: None,
         enqueue_immediately: false,
         cancel_gracefully: false,
         failure_reason: None,

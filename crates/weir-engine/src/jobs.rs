@@ -343,6 +343,7 @@ mod tests {
                 retry: None,
                 interruptible: flag,
                 resource_group: grouped.then(|| "group".to_owned()),
+                environment: None,
                 enqueue_immediately: false,
                 cancel_gracefully: false,
                 failure_reason: None,

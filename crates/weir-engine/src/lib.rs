@@ -13,6 +13,7 @@ mod delayed;
 pub mod dependencies;
 mod downstream;
 pub mod effect;
+pub mod environment;
 pub mod event;
 pub mod external;
 mod jobs;

@@ -3,6 +3,15 @@
 /// The greatest exit code that is stored; greater ones are stored as this, negative ones as 0.
 pub const EXIT_CODE: i32 = 32_767;
 
+/// Characters of an environment's name, and of its URL.
+pub const ENVIRONMENT_CHARS: usize = 255;
+
+/// Characters of an environment's slug.
+pub const SLUG_CHARS: usize = 24;
+
+/// Characters of the suffix of a slug that is not its name.
+pub const SLUG_SUFFIX_CHARS: usize = 6;
+
 /// Automatic retries of a job that the scheduler, not its script, failed.
 pub const SCHEDULER_RETRIES: u8 = 2;
 

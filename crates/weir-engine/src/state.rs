@@ -4,6 +4,7 @@
 //! what decides when.
 
 use serde::{Deserialize, Serialize};
+use weir_api::environments::EnvironmentAction;
 use weir_api::{FailureReason, JobStatus, Timestamp};
 use weir_compiler::plan::{Retry, When};
 
@@ -84,6 +85,8 @@ pub struct JobState {
     pub interruptible: bool,
     /// Whether it has a resource group.
     pub resource_group: Option<String>,
+    /// What it does with its environment, if it names one.
+    pub environment: Option<EnvironmentAction>,
     /// Left by a retry of a manual or delayed job: run at once when its turn comes.
     pub enqueue_immediately: bool,
     /// Its runner lets `after_script` run on cancel.

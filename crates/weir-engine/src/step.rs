@@ -45,8 +45,12 @@ impl<'a> Step<'a> {
 
     /// Adds a row.
     pub(crate) fn append(&mut self, row: JobState) -> JobIndex {
+        let environment = row.environment;
         let job = self.state.jobs.push(row);
         self.changes.jobs.push(job);
+        if let Some(action) = environment {
+            self.effect(Effect::Environment { job, action, status: Created });
+        }
         self.dirty = true;
         job
     }
@@ -97,9 +101,13 @@ impl<'a> Step<'a> {
         let row = self.state.job(job);
         let kind = row.kind;
         let has_group = row.resource_group.is_some();
+        let environment = row.environment;
         self.changes.jobs.push(job);
         self.dirty = true;
         self.effect(Effect::JobStatus { job, from, to });
+        if let Some(action) = environment {
+            self.effect(Effect::Environment { job, action, status: to });
+        }
         // A manual job gives up its turn, for nobody knows when it will want it.
         if has_group && (status::is_completed(to) || to == Manual) {
             self.effect(Effect::ReleaseResource(job));

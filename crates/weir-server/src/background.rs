@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{outbox, overdue, pushes};
+use crate::app::{environments, outbox, overdue, pushes};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::Result;
@@ -46,6 +46,13 @@ pub fn start(ctx: &Ctx, shutdown: &CancellationToken) -> Tasks {
     tracker.spawn(every(ctx.clone(), shutdown.clone(), "outbox", Some(Wake::Outbox), async |ctx| {
         Ok(outbox::sweep(ctx).await?.map(|due| due.secs_since(ctx.now())))
     }));
+    tracker.spawn(every(
+        ctx.clone(),
+        shutdown.clone(),
+        "environments",
+        Some(Wake::Environment),
+        async |ctx| Ok(environments::sweep(ctx).await?.map(|due| due.secs_since(ctx.now()))),
+    ));
     tracker.spawn(every(ctx.clone(), shutdown.clone(), "overdue jobs", Some(Wake::Delayed), async |ctx| {
         Ok(overdue::sweep(ctx).await?.map(|due| due.secs_since(ctx.now())))
     }));

@@ -33,6 +33,8 @@ pub enum Wake {
     TraceEnded,
     /// A job is delayed: its time must not be missed.
     Delayed,
+    /// Something happened to an environment: its end must not be missed.
+    Environment,
     /// Something was given up that the background deletes.
     Background,
     /// Wake-ups of other servers may have been lost: it wakes everybody.

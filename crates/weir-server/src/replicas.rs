@@ -107,9 +107,12 @@ fn encode(origin: &str, wakes: &BTreeSet<Wake>) -> String {
         Wake::Queue => "queue".to_owned(),
         Wake::Job(id) => format!("job:{}", id.0),
         Wake::Pipeline(project, id) => format!("pipeline:{}:{}", project.0, id.0),
-        Wake::Outbox | Wake::TraceEnded | Wake::Delayed | Wake::Background | Wake::Everything => {
-            "everything".to_owned()
-        }
+        Wake::Outbox
+        | Wake::TraceEnded
+        | Wake::Delayed
+        | Wake::Environment
+        | Wake::Background
+        | Wake::Everything => "everything".to_owned(),
     });
     std::iter::once(origin.to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

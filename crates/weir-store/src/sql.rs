@@ -8,6 +8,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { file: "0002_web_sessions.sql", sql: include_str!("sql/0002_web_sessions.sql") },
     Migration { file: "0003_outbox.sql", sql: include_str!("sql/0003_outbox.sql") },
     Migration { file: "0004_resource_groups.sql", sql: include_str!("sql/0004_resource_groups.sql") },
+    Migration { file: "0005_environments.sql", sql: include_str!("sql/0005_environments.sql") },
     Migration {
         file: "0006_triggers_and_schedules.sql",
         sql: include_str!("sql/0006_triggers_and_schedules.sql"),

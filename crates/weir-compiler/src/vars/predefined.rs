@@ -66,7 +66,7 @@ pub fn job(job: &JobFacts) -> Vec<Variable> {
     list.add("CI_NODE_TOTAL", job.node_total.unwrap_or(1).to_string());
     if let Some(environment) = &job.environment {
         list.add("CI_ENVIRONMENT_NAME", &environment.name);
-        list.add("CI_ENVIRONMENT_ACTION", &environment.action);
+        list.add("CI_ENVIRONMENT_ACTION", environment.action.as_str());
         list.null("CI_ENVIRONMENT_TIER", environment.tier.clone());
         if let Some(url) = &environment.url {
             list.add("CI_ENVIRONMENT_URL", url);

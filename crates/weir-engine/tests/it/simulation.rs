@@ -145,6 +145,9 @@ fn check(before: &PipelineState, event: Event, scenario: &Scenario) {
             Effect::PipelineStatus { from, to } => assert_eq!((from, to), (before.status, state.status)),
             Effect::RequestResource(job) => assert!(state.job(job).resource_group.is_some()),
             Effect::ReleaseResource(job) => assert!(state.job(job).resource_group.is_some()),
+            Effect::Environment { job, action, .. } => {
+                assert_eq!(state.job(job).environment, Some(action));
+            }
             Effect::CancelChildren | Effect::RestartUpstream => {}
             Effect::EraseData(_) => panic!("nothing was erased"),
         }

@@ -6,6 +6,7 @@ use weir_engine::{Changes, Effect, Event, JobIndex, PipelineState, Refused, stat
 use weir_store::pipelines::{self, Transition};
 use weir_store::{Tx, artifacts, projects, resource_groups};
 
+use super::environments;
 use super::outbox::{self, Task};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -39,15 +40,15 @@ pub fn transition_by(
     change: impl FnOnce(&mut PipelineState, Timestamp) -> Result<Changes>,
 ) -> Result<Transition> {
     let now = ctx.now();
-    let done = pipelines::transition(tx, &ctx.pipelines, pipeline, now, |state, _| change(state, now))?
+    let mut done = pipelines::transition(tx, &ctx.pipelines, pipeline, now, |state, _| change(state, now))?
         .ok_or(Error::RecordNotFound)?;
-    follow(tx, ctx, pipeline, &done)?;
+    follow(tx, ctx, pipeline, &mut done)?;
     Ok(done)
 }
 
 /// What a transition entails in the same transaction, the first one of a new pipeline included. What it means for
-/// other pipelines is left in the outbox.
-pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &Transition) -> Result<()> {
+/// other pipelines is left in the outbox. Jobs that must not run after all fail right away: `done` then is both.
+pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &mut Transition) -> Result<()> {
     let now = ctx.now();
     let mut in_groups = Vec::new();
     for effect in &done.changes.effects {
@@ -55,6 +56,9 @@ pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &Transitio
             Effect::RequestResource(job) | Effect::ReleaseResource(job) => in_groups.push(id_of(done, job)?),
             Effect::TriggerDownstream(job) => {
                 outbox::add(tx, &Task::CreateDownstream { bridge: id_of(done, job)? }, now)?;
+            }
+            Effect::Environment { job, action, status } => {
+                environments::follow(tx, done, job, action, status, now)?;
             }
             Effect::PipelineStatus { to, .. } => {
                 if to == JobStatus::Success {
@@ -77,7 +81,7 @@ pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &Transitio
     for group in resource_groups::of_jobs(tx, &in_groups)? {
         outbox::add(tx, &Task::AssignResource { group }, now)?;
     }
-    Ok(())
+    environments::fail_outdated(tx, ctx, pipeline, done)
 }
 
 /// The artifacts of the newest successful pipeline of a ref stay although they expire, if the project wants that.
@@ -112,6 +116,7 @@ pub fn announce(ctx: &Ctx, project: ProjectId, pipeline: PipelineId, transition:
             Effect::Enqueue(_) | Effect::Dequeue(_) => {}
             Effect::Schedule(..) => ctx.bus.wake(Wake::Delayed),
             Effect::EraseData(_) => ctx.bus.wake(Wake::Background),
+            Effect::Environment { .. } => ctx.bus.wake(Wake::Environment),
             Effect::TriggerDownstream(_)
             | Effect::RestartUpstream
             | Effect::CancelChildren

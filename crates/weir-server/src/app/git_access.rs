@@ -50,9 +50,9 @@ pub async fn receive(ctx: &Ctx, access: &Access, caller: &Caller, push: PushRequ
     }
     let recorded = pushes::record(ctx, access, user.id, push.commands(), push.options()).await?;
     let push = if keep_history { push.deny_non_fast_forwards() } else { push };
-    let shared = ctx.clone();
+    let (shared, project, user) = (ctx.clone(), access.project.id, user.id);
     let applied = move |applied: Vec<RefUpdate>| async move {
-        if let Err(error) = pushes::finish(&shared, &recorded, &applied).await {
+        if let Err(error) = pushes::finish(&shared, project, user, &recorded, &applied).await {
             // The record stays, and the background makes up for it.
             tracing::error!(%error, "a push could not be finished");
         }

@@ -60,7 +60,7 @@ pub async fn update(ctx: &Ctx, id: JobId, token: &Secret, update: JobUpdate) -> 
         .write(move |tx| -> Result<_> {
             let job = authenticate(tx, id, &digest)?;
             let mut refused = None;
-            let done = pipelines::transition(tx, &shared.pipelines, job.pipeline_id, now, |state, _| {
+            let mut done = pipelines::transition(tx, &shared.pipelines, job.pipeline_id, now, |state, _| {
                 let event = match event {
                     None => Event::Alive { job: job.index },
                     Some(outcome) => Event::Finished { job: job.index, outcome },
@@ -77,7 +77,7 @@ pub async fn update(ctx: &Ctx, id: JobId, token: &Secret, update: JobUpdate) -> 
             if let Some(status) = refused {
                 return Ok((Updated::NotProcessing { status }, None));
             }
-            if let Some(done) = &done {
+            if let Some(done) = &mut done {
                 changes::follow(tx, &shared, job.pipeline_id, done)?;
             }
             let job = jobs::find(tx, id)?.ok_or(Error::Forbidden(None))?;

@@ -13,11 +13,11 @@ use weir_store::projects::{self, Project};
 use weir_store::runners::{self, Runner, RunnerManager};
 use weir_store::traces::{self, Trace};
 use weir_store::users::{self, User};
-use weir_store::{Tx, tag_sets, variables};
+use weir_store::{Tx, deployments, tag_sets, variables};
 
 use super::access::{self, Access};
 use super::pipelines::{NewVariable, seal};
-use super::{changes, commits};
+use super::{changes, commits, environments};
 use crate::auth::{Action, Caller};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -61,7 +61,7 @@ pub fn any_row(tx: &mut Tx<'_>, project: ProjectId, id: JobId) -> Result<Job> {
 }
 
 /// Gathers what belongs to rows, with one query for each kind.
-async fn details(ctx: &Ctx, project: &Project, rows: Vec<Job>) -> Result<Vec<JobDetails>> {
+pub(super) async fn details(ctx: &Ctx, project: &Project, rows: Vec<Job>) -> Result<Vec<JobDetails>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -306,7 +306,8 @@ async fn change(
     Ok(result)
 }
 
-/// A job on a protected ref is changed only by those who may change the ref.
+/// A job on a protected ref is changed only by those who may change the ref; one whose deployment was overtaken by
+/// nobody (`app/policies/ci/deployable_policy.rb`).
 async fn demand_ref(ctx: &Ctx, access: &Access, id: JobId) -> Result<Job> {
     let project = access.project.id;
     let (job, pipeline) = ctx
@@ -314,6 +315,9 @@ async fn demand_ref(ctx: &Ctx, access: &Access, id: JobId) -> Result<Job> {
         .read(move |tx| {
             let job = any_row(tx, project, id)?;
             let pipeline = super::pipelines::row(tx, project, job.pipeline_id)?;
+            if job.environment.is_some() && environments::is_outdated(tx, &job)? {
+                return Err(Error::Forbidden(None));
+            }
             Ok::<_, Error>((job, pipeline))
         })
         .await?;
@@ -344,7 +348,10 @@ pub async fn retry(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result
         id,
         |job| Event::Retry { job: job.index },
         |_| Error::forbidden("Job is not retryable"),
-        move |tx, _, new| Ok(jobs::set_user(tx, &[new], by)?),
+        move |tx, _, new| {
+            jobs::set_user(tx, &[new], by)?;
+            Ok(deployments::set_user(tx, &[new], by)?)
+        },
     )
     .await?;
     find_any(ctx, access, user, new).await

@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use weir_api::Timestamp;
-use weir_api::id::{JobId, PipelineId, ResourceGroupId};
+use weir_api::id::{JobId, PipelineId, ProjectId, ResourceGroupId, UserId};
 use weir_store::Tx;
 use weir_store::outbox::{self, Due};
 
-use super::{downstream, resource_groups};
+use super::{downstream, environments, resource_groups};
 use crate::ctx::Ctx;
 use crate::error::Result;
 
@@ -49,6 +49,15 @@ pub enum Task {
     CancelChildren {
         /// The parent.
         pipeline: PipelineId,
+    },
+    /// Stop the environments to which a branch was last deployed: it is gone.
+    StopEnvironments {
+        /// The project.
+        project: ProjectId,
+        /// The branch.
+        branch: String,
+        /// Who deleted it.
+        user: UserId,
     },
 }
 
@@ -113,6 +122,9 @@ async fn perform(ctx: &Ctx, task: &Task) -> Result<()> {
         Task::FollowDownstream { pipeline } => downstream::follow(ctx, *pipeline).await,
         Task::RestartUpstream { pipeline } => downstream::restart(ctx, *pipeline).await,
         Task::CancelChildren { pipeline } => downstream::cancel_children(ctx, *pipeline).await,
+        Task::StopEnvironments { project, branch, user } => {
+            environments::stop_of_branch(ctx, *project, branch, *user).await
+        }
     }
 }
 
@@ -125,5 +137,6 @@ async fn give_up(ctx: &Ctx, task: &Task) -> Result<()> {
         // The next job of the group that asks for the resource, or ends, has it assigned again.
         Task::AssignResource { .. } => Ok(()),
         Task::FollowDownstream { .. } | Task::RestartUpstream { .. } | Task::CancelChildren { .. } => Ok(()),
+        Task::StopEnvironments { .. } => Ok(()),
     }
 }

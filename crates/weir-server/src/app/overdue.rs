@@ -83,8 +83,8 @@ async fn apply(
                 let event = decide(state.job(due.index), may_start).ok_or(Error::RecordNotFound)?;
                 weir_engine::apply(state, event, now).map_err(|_| Error::RecordNotFound)
             })?;
-            let done = done.ok_or(Error::RecordNotFound)?;
-            changes::follow(tx, &shared, due.pipeline_id, &done)?;
+            let mut done = done.ok_or(Error::RecordNotFound)?;
+            changes::follow(tx, &shared, due.pipeline_id, &mut done)?;
             Ok::<_, Error>((job.project_id, done))
         })
         .await;

@@ -1,15 +1,18 @@
 //! What a runner gets with a job: everything that it needs, gathered from rows and the repository.
 
+use weir_api::environments::EnvironmentAction;
 use weir_api::id::JobId;
 use weir_api::runner::{JobInfo, JobPayload, ObjectFormat};
 use weir_api::status::ArtifactFileType;
 use weir_api::{GitStrategy, PipelineSource, Secret, Timestamp};
 use weir_compiler::plan;
-use weir_compiler::vars::{Level, StoredVariable, Variable, Variables, applicable, predefined};
+use weir_compiler::vars::{
+    Expansion, Level, References, StoredVariable, Variable, Variables, applicable, expand, predefined,
+};
 use weir_engine::dependencies;
 use weir_engine::payload::{Archive, Caches, Facts, Git, Ref, payload};
 use weir_git::{ObjectId, RefName};
-use weir_store::artifacts;
+use weir_store::environments::{self, Environment};
 use weir_store::jobs::{self, Job};
 use weir_store::namespaces::{self, Namespace};
 use weir_store::pipelines::{self, Pipeline};
@@ -17,7 +20,7 @@ use weir_store::projects::{self, Project};
 use weir_store::runners::{self, Runner};
 use weir_store::users::{self, User};
 use weir_store::variables::{self, GivenVariable, Owner};
-use weir_store::{TokenKind, Tx, queue, triggers};
+use weir_store::{TokenKind, Tx, artifacts, deployments, queue, triggers};
 
 use super::pipelines::level_of;
 use super::{commits, facts};
@@ -38,6 +41,7 @@ pub(super) struct Rows {
     /// Of the trigger that started the pipeline.
     short_token: Option<String>,
     running_on_instance_runners: i64,
+    environment: Option<Environment>,
 }
 
 /// The payload of a job that a runner has just taken, with the job's token.
@@ -47,6 +51,7 @@ pub async fn build(ctx: &Ctx, job: &Job, token: &Secret, archives: Vec<Archive>)
     let commit = commits::find(ctx, &rows.project, &rows.pipeline.sha).await?;
     keep_reachable(ctx, &rows).await?;
     let variables = variables(ctx, job, token, &rows, &commit)?;
+    note_url(ctx, job, &rows, &variables).await?;
     let plan::Action::Run(run) = &rows.definition.action else {
         return Err(Error::internal("a bridge was handed to a runner"));
     };
@@ -110,6 +115,21 @@ pub async fn build(ctx: &Ctx, job: &Job, token: &Secret, archives: Vec<Archive>)
     }))
 }
 
+/// Notes the URL of what the job deploys, for its success: now all variables are known but those that the job makes.
+async fn note_url(ctx: &Ctx, job: &Job, rows: &Rows, variables: &Variables) -> Result<()> {
+    let named = rows.definition.environment.as_ref();
+    let deploys = named.filter(|named| named.action == EnvironmentAction::Start);
+    let Some(url) = deploys.and_then(|named| named.url.as_deref()).filter(|url| url.contains(['$', '%']))
+    else {
+        return Ok(());
+    };
+    let known = variables.expanded(Expansion::server(References::Keep));
+    let known = known.map_err(|error| Error::internal(error.to_string()))?;
+    let find = |name: &str| known.iter().rev().find(|it| it.key == name && it.key != "CI_ENVIRONMENT_URL");
+    let (job, url) = (job.id, expand(url, References::Keep, find));
+    Ok(ctx.db.write(move |tx| deployments::set_url(tx, job, &url)).await?)
+}
+
 /// Makes sure of the pipeline's own ref, by which runners fetch: it keeps the commit when its branch moves on.
 async fn keep_reachable(ctx: &Ctx, rows: &Rows) -> Result<()> {
     let repository = commits::repository(ctx, &rows.project);
@@ -137,7 +157,11 @@ pub(super) fn gather(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job) -> Result<Rows> {
         PipelineSource::Trigger => triggers::short_token_of(tx, pipeline.id)?,
         _ => None,
     };
+    let named = definition.environment.as_ref();
+    let environment =
+        named.map(|named| environments::named(tx, project.id, &named.name)).transpose()?.flatten();
     Ok(Rows {
+        environment,
         namespaces: namespaces::ancestors(tx, project.namespace_id)?,
         pipeline,
         short_token,
@@ -238,7 +262,17 @@ pub(super) fn scoped(
     }
     .facts();
     let server = facts::server(ctx);
-    let environment = rows.definition.environment.as_ref();
+    let environment = rows.definition.environment.as_ref().map(|named| {
+        let stored = rows.environment.as_ref();
+        predefined::EnvironmentFacts {
+            name: named.name.clone(),
+            action: named.action,
+            tier: named.deployment_tier.clone().or(stored.map(|it| it.tier.to_string())),
+            url: named.url.clone().or(stored.and_then(|it| it.external_url.clone())),
+            slug: stored.map(|it| it.slug.clone()),
+            id: stored.map(|it| it.id),
+        }
+    });
     let of_job = predefined::JobFacts {
         name: job.name.clone(),
         stage: job.stage_name.clone(),
@@ -246,14 +280,7 @@ pub(super) fn scoped(
         trigger_short_token: rows.short_token.clone(),
         node_index: rows.definition.parallel.as_ref().map(|parallel| parallel.index),
         node_total: rows.definition.parallel.as_ref().map(|parallel| parallel.total),
-        environment: environment.map(|environment| predefined::EnvironmentFacts {
-            name: environment.name.clone(),
-            action: environment.action.clone(),
-            tier: environment.deployment_tier.clone(),
-            url: environment.url.clone(),
-            slug: None,
-            id: None,
-        }),
+        environment: environment.clone(),
     };
     let mut all = Variables::new();
     all.extend(Level::Job, predefined::job(&of_job));
@@ -271,7 +298,7 @@ pub(super) fn scoped(
     }
     all.extend(Level::YamlJob, rows.definition.variables.iter().map(Variable::from));
     all.extend(Level::User, predefined::user(&facts::user(&rows.user)));
-    let scope = environment.map(|environment| environment.name.as_str());
+    let scope = environment.as_ref().map(|environment| environment.name.as_str());
     for owner in owners(&rows.settings) {
         let of_owner = rows.settings.iter().filter(|(other, _)| *other == owner);
         let stored = of_owner.map(|(_, stored)| stored.clone());
@@ -283,6 +310,8 @@ pub(super) fn scoped(
     };
     all.extend(Level::Pipeline, open(&rows.given)?);
     all.extend(Level::ManualJob, open(&rows.played)?);
+    let stored = environment.as_ref().filter(|it| it.id.is_some());
+    all.extend(Level::Final, predefined::persisted(stored, None));
     Ok(all)
 }
 

@@ -18,7 +18,7 @@ use weir_store::jobs;
 use weir_store::pipelines::{self, Filter, Pipeline};
 use weir_store::projects::Project;
 use weir_store::users::{self, User};
-use weir_store::{Tx, variables};
+use weir_store::{Tx, deployments, variables};
 
 use super::access::Access;
 use super::{changes, commits, facts, protection, resource_groups};
@@ -160,6 +160,7 @@ async fn change(
                     }
                 }
                 jobs::set_user(tx, &new, user)?;
+                deployments::set_user(tx, &new, user)?;
             }
             Ok::<_, Error>(done)
         })

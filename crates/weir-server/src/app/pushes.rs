@@ -3,7 +3,7 @@
 //! The row outlives the process. If it dies between the ref and the pipeline, the background finds the row and
 //! makes up for it, so no push is without its pipeline.
 
-use weir_api::id::{ProjectId, PushId};
+use weir_api::id::{ProjectId, PushId, UserId};
 use weir_api::{PipelineSource, Timestamp, VariableType};
 use weir_git::{ObjectId, RefName, RefUpdate};
 use weir_store::pushes::{self, NewPush, Push};
@@ -12,8 +12,10 @@ use weir_store::{projects, users};
 
 use super::access::{self, Access};
 use super::git_access::{self, Decision, Via};
+use super::outbox::{self, Task};
 use super::pipelines::{self, NewVariable, Origin, Start};
 use super::{commits, instance};
+use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
@@ -37,7 +39,7 @@ const NO_PIPELINE: &str = "ci.no_pipeline";
 pub async fn record(
     ctx: &Ctx,
     access: &Access,
-    user: weir_api::id::UserId,
+    user: UserId,
     updates: &[RefUpdate],
     options: &[String],
 ) -> Result<Vec<PushId>> {
@@ -82,7 +84,14 @@ pub async fn record(
 
 /// After Git has moved refs, `applied` of them: the pipelines of the recorded pushes, and what an empty project
 /// learns from its first branch.
-pub async fn finish(ctx: &Ctx, recorded: &[PushId], applied: &[RefUpdate]) -> Result<()> {
+pub async fn finish(
+    ctx: &Ctx,
+    project: ProjectId,
+    user: UserId,
+    recorded: &[PushId],
+    applied: &[RefUpdate],
+) -> Result<()> {
+    leave_branches(ctx, project, user, applied).await?;
     for id in recorded {
         let id = *id;
         let Some(push) = ctx.db.read(move |tx| pushes::find(tx, id)).await? else { continue };
@@ -98,6 +107,23 @@ pub async fn finish(ctx: &Ctx, recorded: &[PushId], applied: &[RefUpdate]) -> Re
     Ok(())
 }
 
+/// The environments of deleted branches are to be stopped.
+async fn leave_branches(ctx: &Ctx, project: ProjectId, user: UserId, applied: &[RefUpdate]) -> Result<()> {
+    let tasks: Vec<Task> = applied
+        .iter()
+        .filter(|update| update.new.is_zero())
+        .filter_map(|update| update.name.branch())
+        .map(|branch| Task::StopEnvironments { project, branch: branch.to_string(), user })
+        .collect();
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let now = ctx.now();
+    ctx.db.write(move |tx| tasks.iter().try_for_each(|task| outbox::add(tx, task, now))).await?;
+    ctx.bus.wake(Wake::Outbox);
+    Ok(())
+}
+
 /// Moves a branch or tag for the API, with all that a push brings about.
 ///
 /// # Errors
@@ -109,7 +135,7 @@ pub async fn by_api(ctx: &Ctx, access: &Access, user: &User, update: &RefUpdate)
     let recorded = record(ctx, access, user.id, std::slice::from_ref(update), &[]).await?;
     let moved = commits::repository(ctx, &access.project).move_ref(update).await;
     let applied = if moved.is_ok() { std::slice::from_ref(update) } else { &[] };
-    if let Err(error) = finish(ctx, &recorded, applied).await {
+    if let Err(error) = finish(ctx, access.project.id, user.id, &recorded, applied).await {
         // The record stays, and the background makes up for it.
         tracing::error!(%error, "a change by the API could not be finished");
     }

@@ -70,6 +70,24 @@ pub enum Action {
     ReadResourceGroups,
     /// Change how a resource group is processed.
     UpdateResourceGroup,
+    /// See environments.
+    ReadEnvironments,
+    /// Make environments.
+    CreateEnvironment,
+    /// Change and stop environments.
+    UpdateEnvironment,
+    /// Stop all environments that are stale.
+    StopEnvironments,
+    /// Delete stopped environments.
+    DeleteEnvironment,
+    /// See deployments.
+    ReadDeployments,
+    /// Report deployments.
+    CreateDeployment,
+    /// Change reported deployments.
+    UpdateDeployment,
+    /// Delete deployments.
+    DeleteDeployment,
 }
 
 /// Who may do an action without being a member.
@@ -127,6 +145,15 @@ const fn rule(action: Action) -> Rule {
         Action::DeleteArtifacts => (Maintainer, No, true),
         Action::ReadResourceGroups => (Developer, No, true),
         Action::UpdateResourceGroup => (Developer, No, true),
+        Action::ReadEnvironments => (Reporter, IfPipelinesArePublic, true),
+        Action::CreateEnvironment => (Developer, No, true),
+        Action::UpdateEnvironment => (Developer, No, true),
+        Action::StopEnvironments => (Maintainer, No, true),
+        Action::DeleteEnvironment => (Developer, No, true),
+        Action::ReadDeployments => (Reporter, IfPipelinesArePublic, true),
+        Action::CreateDeployment => (Developer, No, true),
+        Action::UpdateDeployment => (Developer, No, true),
+        Action::DeleteDeployment => (Maintainer, No, true),
     };
     Rule { level, outsiders, signed_in }
 }
@@ -230,6 +257,9 @@ mod tests {
             (Private, CreatePipeline, [401, 404, 403, 403, 200, 200, 200]),
             (Private, DeletePipeline, [401, 404, 403, 403, 403, 403, 200]),
             (Private, EraseJob, [401, 404, 403, 403, 403, 200, 200]),
+            (Private, CreateEnvironment, [401, 404, 403, 403, 200, 200, 200]),
+            (Private, StopEnvironments, [401, 404, 403, 403, 403, 200, 200]),
+            (Public, ReadEnvironments, [401, 200, 200, 200, 200, 200, 200]),
             (Private, ReadPipelineVariables, [401, 404, 403, 403, 200, 200, 200]),
             (Private, ReadResourceGroups, [401, 404, 403, 403, 200, 200, 200]),
             (Public, ReadProject, [200, 200, 200, 200, 200, 200, 200]),

@@ -3,6 +3,7 @@
 pub mod branches;
 pub mod commit_statuses;
 pub mod commits;
+pub mod environments;
 pub mod groups;
 pub mod jobs;
 pub mod members;

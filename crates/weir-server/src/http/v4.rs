@@ -4,6 +4,8 @@ pub mod artifacts;
 pub mod branches;
 pub mod commit_statuses;
 pub mod commits;
+pub mod deployments;
+pub mod environments;
 pub mod files;
 pub mod forks;
 pub mod groups;
@@ -33,6 +35,8 @@ pub fn routes() -> Router<Ctx> {
         .merge(branches::routes())
         .merge(commit_statuses::routes())
         .merge(commits::routes())
+        .merge(deployments::routes())
+        .merge(environments::routes())
         .merge(files::routes())
         .merge(forks::routes())
         .merge(groups::routes())

@@ -26,6 +26,7 @@ mod browser;
 mod commit_statuses;
 mod commits;
 mod downstream;
+mod environments;
 mod files;
 mod forks;
 mod git;

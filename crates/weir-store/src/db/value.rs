@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use weir_api::environments::{AutoStopSetting, DeploymentStatus, EnvironmentState, EnvironmentTier};
 use weir_api::status::{Accessibility, ArtifactFileType, ArtifactFormat};
 use weir_api::{
     AccessLevel, FailureReason, FeatureAccess, JobStatus, MergeRequestState, MergeStatus, NamespaceKind,
@@ -175,6 +176,10 @@ vocabularies!(
     Accessibility,
     ArtifactFileType,
     ArtifactFormat,
+    AutoStopSetting,
+    DeploymentStatus,
+    EnvironmentState,
+    EnvironmentTier,
     FailureReason,
     FeatureAccess,
     JobStatus,

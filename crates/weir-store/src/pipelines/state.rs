@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use weir_api::environments::EnvironmentAction;
 use weir_api::id::{JobId, PipelineId, ProjectId};
 use weir_api::{JobStatus, Timestamp};
 use weir_compiler::plan::{self, Retry, When};
@@ -33,6 +34,8 @@ struct Timing {
     interruptible: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     resource_group: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    environment: Option<EnvironmentAction>,
 }
 
 impl Timing {
@@ -45,6 +48,7 @@ impl Timing {
             retry: job.retry.clone(),
             interruptible: job.interruptible,
             resource_group: job.resource_group.clone(),
+            environment: job.environment,
         }
     }
 }
@@ -342,6 +346,7 @@ fn read_job(row: &Row) -> Result<JobState> {
         retry: timing.retry,
         interruptible: timing.interruptible,
         resource_group: timing.resource_group,
+        environment: timing.environment,
         enqueue_immediately: c.next()?,
         cancel_gracefully: c.next()?,
         failure_reason: c.next()?,
@@ -630,6 +635,7 @@ fn perform(
             | Effect::CancelChildren
             | Effect::RequestResource(_)
             | Effect::ReleaseResource(_)
+            | Effect::Environment { .. }
             | Effect::PipelineStatus { .. } => {}
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commit_statuses;
+mod environments;
 mod files;
 mod merge_requests;
 mod objects;

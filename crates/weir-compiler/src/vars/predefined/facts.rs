@@ -1,6 +1,7 @@
 //! What must be known to make the predefined variables.
 
-use weir_api::id::{JobId, NamespaceId, PipelineId, ProjectId, RunnerId, UserId};
+use weir_api::environments::EnvironmentAction;
+use weir_api::id::{EnvironmentId, JobId, NamespaceId, PipelineId, ProjectId, RunnerId, UserId};
 use weir_api::{PipelineSource, Secret, Timestamp, Visibility};
 
 /// The server and its settings.
@@ -234,8 +235,8 @@ pub struct JobFacts {
 pub struct EnvironmentFacts {
     /// Its name, expanded.
     pub name: String,
-    /// `environment:action`, `start` if not given.
-    pub action: String,
+    /// `environment:action`.
+    pub action: EnvironmentAction,
     /// `environment:deployment_tier`, or that of the stored environment.
     pub tier: Option<String>,
     /// `environment:url` as written, or that of the stored environment.
@@ -243,7 +244,7 @@ pub struct EnvironmentFacts {
     /// The slug of the stored environment.
     pub slug: Option<String>,
     /// The id of the stored environment.
-    pub id: Option<i64>,
+    pub id: Option<EnvironmentId>,
 }
 
 /// Who runs the pipeline.

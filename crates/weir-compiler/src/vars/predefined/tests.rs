@@ -1,5 +1,6 @@
 use super::*;
-use weir_api::id::{JobId, NamespaceId, PipelineId, ProjectId, RunnerId, UserId};
+use weir_api::environments::EnvironmentAction;
+use weir_api::id::{EnvironmentId, JobId, NamespaceId, PipelineId, ProjectId, RunnerId, UserId};
 use weir_api::{PipelineSource, Visibility};
 
 fn server() -> ServerFacts {
@@ -366,10 +367,10 @@ fn an_external_pull_request_and_the_state_of_the_project_add_variables() {
 fn jobs_users_runners_and_releases_have_these_variables() {
     let environment = EnvironmentFacts {
         name: "review/a".into(),
-        action: "start".into(),
+        action: EnvironmentAction::Start,
         url: Some("https://$CI_ENVIRONMENT_SLUG.example.com".into()),
         slug: Some("review-a-x1y2z3".into()),
-        id: Some(9),
+        id: Some(EnvironmentId(9)),
         tier: None,
     };
     let facts = JobFacts {

@@ -1,7 +1,7 @@
 //! The configuration of a commit, compiled: the compiler asks, Git and the settings answer.
 
 use weir_api::VariableType;
-use weir_compiler::vars::{Level, Variable, Variables, applicable, predefined};
+use weir_compiler::vars::{Level, StoredVariable, Variable, Variables, applicable, predefined};
 use weir_compiler::{Answer, Compilation, Compiled, Context, FileId, Request, Step};
 use weir_git::{ObjectId, RepoPath, Repository};
 use weir_store::users::User;
@@ -46,7 +46,10 @@ pub(super) async fn compile(
     context.default_branch.clone_from(&project.default_branch);
     context.inputs.clone_from(&start.inputs);
     context.child = upstream(start).is_some_and(|it| it.bridge.child);
-    context.variables = variables(ctx, access, user, start, facts).await?;
+    let (shared, row) = (ctx.clone(), project.clone());
+    let settings = ctx.db.read(move |tx| facts::settings_of(&shared, tx, &row)).await?;
+    context.settings = by_owner(settings, facts.protected);
+    context.variables = variables(ctx, access, user, start, facts, &context.settings);
     let mut compilation = Compilation::new(path, text.as_deref(), context);
     for _ in 0..MAX_ROUNDS {
         // Most files take less than a millisecond; a hostile one must not hold up other requests.
@@ -146,14 +149,30 @@ async fn file_ids(
     Ok(ids)
 }
 
-/// Every variable from outside the file, with its level.
-async fn variables(
+/// The variables of the settings that the ref may have, those of each owner together.
+fn by_owner(
+    settings: Vec<(Owner, StoredVariable)>,
+    protected_ref: bool,
+) -> Vec<(Level, Vec<StoredVariable>)> {
+    let mut owners: Vec<(Owner, Vec<StoredVariable>)> = Vec::new();
+    for (owner, stored) in settings.into_iter().filter(|(_, stored)| protected_ref || !stored.protected) {
+        match owners.last_mut() {
+            Some((last, of_owner)) if *last == owner => of_owner.push(stored),
+            _ => owners.push((owner, vec![stored])),
+        }
+    }
+    owners.into_iter().map(|(owner, stored)| (level_of(owner), stored)).collect()
+}
+
+/// Every variable from outside the file, with its level, as a job without an environment sees them.
+fn variables(
     ctx: &Ctx,
     access: &Access,
     user: &User,
     start: &Start,
     facts: &Facts,
-) -> Result<Variables> {
+    settings: &[(Level, Vec<StoredVariable>)],
+) -> Variables {
     let before = before(start);
     let of = facts::PipelineOf {
         iid: None,
@@ -172,14 +191,11 @@ async fn variables(
     let mut all = Variables::new();
     all.extend(Level::Predefined, predefined::pre_pipeline(&server, &project, &of));
     all.extend(Level::User, predefined::user(&facts::user(user)));
-    let (shared, row) = (ctx.clone(), access.project.clone());
-    let settings = ctx.db.read(move |tx| facts::settings_of(&shared, tx, &row)).await?;
-    for (owner, stored) in settings {
-        let level = level_of(owner);
-        all.extend(level, applicable([stored], None, facts.protected));
+    for (level, stored) in settings {
+        all.extend(*level, applicable(stored.iter().cloned(), None, facts.protected));
     }
     all.extend(Level::Pipeline, start.variables.iter().map(given));
-    Ok(all)
+    all
 }
 
 /// The level of a setting.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use weir_api::commits::Commit;
 use weir_api::id::{PipelineId, PushId, TriggerId};
-use weir_api::{AccessLevel, FeatureAccess, JobStatus, PipelineSource, VariableType};
+use weir_api::{AccessLevel, FailureReason, FeatureAccess, JobStatus, PipelineSource, VariableType};
 use weir_compiler::diagnostic::Severity;
 use weir_compiler::plan::Strategy;
 use weir_compiler::{Diagnostic, Plan, Refusal};
@@ -19,7 +19,7 @@ use weir_store::{Tx, pushes, triggers};
 use super::compile::compile;
 use super::{PipelineDetails, redundant};
 use crate::app::access::Access;
-use crate::app::{changes, commits, downstream, facts, protection};
+use crate::app::{changes, commits, downstream, environments, facts, protection};
 use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -409,12 +409,15 @@ async fn insert(
             if let Origin::Triggered { trigger: Some(trigger) } = origin {
                 triggers::started(tx, trigger, inserted.id)?;
             }
-            let done = pipelines::Transition {
+            let mut done = pipelines::Transition {
                 changes: changes.clone(),
                 upstream: new.upstream.map(|upstream| upstream.job_id),
                 ids: inserted.jobs.clone().into(),
             };
-            changes::follow(tx, &shared, inserted.id, &done)?;
+            let failed = environments::begin(tx, &new, &plan.jobs, &inserted.jobs, now)?;
+            changes::follow(tx, &shared, inserted.id, &mut done)?;
+            let reason = FailureReason::EnvironmentCreationFailure;
+            environments::fail(tx, &shared, inserted.id, &mut done, &failed, reason)?;
             Ok::<_, Error>((inserted, done, reported))
         })
         .await?;

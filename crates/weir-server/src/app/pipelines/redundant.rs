@@ -32,14 +32,14 @@ pub(super) async fn cancel(ctx: &Ctx, project: &Project, start: &Start, id: Pipe
         let done = ctx
             .db
             .write(move |tx| {
-                let done = pipelines::transition(tx, &shared.pipelines, old, now, |state, _| {
+                let mut done = pipelines::transition(tx, &shared.pipelines, old, now, |state, _| {
                     match auto_cancel::on_new_commit(state, rule) {
                         Some(event) => weir_engine::apply(state, event, now)
                             .map_err(|refused| Error::internal(refused.to_string())),
                         None => Ok(Changes::default()),
                     }
                 })?;
-                if let Some(done) = &done
+                if let Some(done) = &mut done
                     && !done.changes.jobs.is_empty()
                 {
                     changes::follow(tx, &shared, old, done)?;
