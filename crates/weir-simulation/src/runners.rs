@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use weir_api::JobStatus::{Canceling, Pending, Running};
 use weir_api::id::{JobId, NamespaceId, PipelineId, ProjectId, RunnerId};
 use weir_api::runner::RunnerFeatures;
-use weir_api::{FailureReason, RunnerType};
+use weir_api::{FailureReason, RunnerType, Timestamp};
 use weir_engine::{Event, JobIndex, Outcome};
 use weir_store::{TokenDigest, runners};
 
@@ -24,7 +24,9 @@ pub(crate) struct Runner {
     pub(crate) group: Option<NamespaceId>,
     /// How many jobs it runs at once.
     pub(crate) capacity: usize,
-    /// It never asks again.
+    /// When it last asked, by the server's clock.
+    pub(crate) asked_at: Option<Timestamp>,
+    /// It does not ask any more.
     pub(crate) dead: bool,
 }
 
@@ -56,6 +58,16 @@ pub(crate) struct Execution {
 }
 
 impl World {
+    /// Whether some runner that asked in the last hour could take a job, by the server's clock: its asking is noted for
+    /// two hours, to 40 minutes.
+    pub(crate) fn is_served(&self, job: JobId) -> bool {
+        let (from, to) = (self.now().plus_secs(-3_600), self.now());
+        self.runners.iter().any(|runner| {
+            runner.asked_at.is_some_and(|at| from <= at && at <= to)
+                && self.may_serve(&Runner { dead: false, ..runner.clone() }, job)
+        })
+    }
+
     /// Whether a runner may take a job: the rule, without lanes and sets of tags.
     pub(crate) fn may_serve(&self, runner: &Runner, job: JobId) -> bool {
         let Some((pipeline, index)) = self.waiting.get(&job) else { return false };
@@ -106,6 +118,7 @@ impl World {
         let complete = !self.random.percent(2);
         let (now, crash) = (self.now(), self.crash());
         self.tell(|_| format!("runner {number} asks"));
+        self.runners[number].asked_at = Some(now);
         let taken = self.server.request(Asking { runner, features, token, complete }, now, crash);
         let (job, done) = match taken {
             Ok(None) => {

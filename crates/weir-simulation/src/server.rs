@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use weir_api::id::{JobId, PipelineId, ProjectId, ResourceGroupId, RunnerId};
 use weir_api::runner::RunnerFeatures;
-use weir_api::{FailureReason, JobStatus, ProcessMode, RunnerType, Timestamp};
+use weir_api::{JobStatus, ProcessMode, RunnerType, Timestamp};
 use weir_compiler::Plan;
 use weir_compiler::plan::{OnNewCommit, Strategy};
 use weir_engine::queue::{Assignment as Checks, required_features};
@@ -15,8 +15,9 @@ use weir_engine::{
     Changes, Effect, Event, JobIndex, Outcome, PipelineState, Refused, auto_cancel, resource_group, status,
     timeout,
 };
-use weir_store::jobs::{self, Assignment, Due, Job};
+use weir_store::jobs::{self, Assignment, Job};
 use weir_store::pipelines::{self, Inserted, NewPipeline, PipelineCache, Transition};
+use weir_store::timers::{self, AllDue, Due};
 use weir_store::{Db, Sort, TokenDigest, Tx, outbox, projects, queue, resource_groups, runners};
 
 /// Why nothing came of something. Everything was rolled back.
@@ -303,10 +304,16 @@ impl Server {
         now: Timestamp,
         crash: Crash,
     ) -> Result<Option<(Job, Done)>, Stop> {
-        let there = self.read(move |tx| match runners::find_by_digest(tx, &asking.runner)? {
-            Some(runner) => queue::has_any(tx, &runner),
-            None => Ok(false),
+        let (contact, there) = self.read(move |tx| match runners::find_by_digest(tx, &asking.runner)? {
+            Some(runner) => {
+                let due = runners::contact_is_due(runner.contacted_at, now);
+                Ok((due.then_some(runner.id), queue::has_any(tx, &runner)?))
+            }
+            None => Ok((None, false)),
         })?;
+        if let Some(id) = contact {
+            self.write(move |tx| Ok(runners::contacted(tx, id, now)?))?;
+        }
         if !there {
             return Ok(None);
         }
@@ -401,26 +408,35 @@ impl Server {
         self.read(move |tx| jobs::list(tx, &filter, weir_store::Page::first(i64::MAX)))
     }
 
-    /// `app/overdue.rs`: what is to be done with jobs because time has passed.
-    pub(crate) fn overdue(&self, now: Timestamp) -> Result<Vec<(Due, Event)>, Stop> {
-        const BATCH: i64 = 100;
-        let end = |reason| {
-            move |due: Due| {
-                let outcome = Outcome::Failed { reason, exit_code: None };
-                (due, Event::Finished { job: due.index, outcome })
-            }
-        };
-        self.read(move |tx| {
-            let late = now.plus_secs(-timeout::GRACE_SECS);
-            let silent = now.plus_secs(-timeout::SILENCE_SECS);
-            let mut due: Vec<(Due, Event)> = Vec::new();
-            let ended = jobs::past_deadline(tx, late, BATCH)?;
-            due.extend(ended.into_iter().map(end(FailureReason::ServerTimeoutRunning)));
-            let ended = jobs::silent_since(tx, silent, BATCH)?;
-            due.extend(ended.into_iter().map(end(FailureReason::NoUpdatesRunning)));
-            let scheduled = jobs::scheduled_due(tx, now, BATCH)?;
-            due.extend(scheduled.into_iter().map(|due| (due, Event::Due { job: due.index })));
-            Ok(due)
+    /// `app/overdue.rs`: the jobs whose time has come.
+    pub(crate) fn overdue(&self, now: Timestamp) -> Result<AllDue, Stop> {
+        self.read(move |tx| timers::due(tx, now, 1000))
+    }
+
+    /// `app/overdue.rs`: does what is to be done with a job whose time has come, as it is now. `can_run` says whether a
+    /// runner could take it, `may_start` whether its user may start it.
+    pub(crate) fn look_after(
+        &self,
+        due: Due,
+        can_run: bool,
+        may_start: bool,
+        now: Timestamp,
+        crash: Crash,
+    ) -> Result<Done, Stop> {
+        let cache = self.cache.clone();
+        self.write(move |tx| {
+            let mut crash = crash;
+            let done = transition(tx, &cache, due.pipeline_id, now, |state, _| {
+                let job = state.job(due.index);
+                let is_due = job.scheduled_at.is_some_and(|at| at <= now);
+                if may_start && job.status == JobStatus::Scheduled && is_due {
+                    return Ok(Some(Event::Due { job: due.index }));
+                }
+                let outcome = timeout::overdue(job, now, || can_run).ok_or(Stop::Gone)?;
+                Ok(Some(Event::Finished { job: due.index, outcome }))
+            })?;
+            crash.point()?;
+            done.ok_or(Stop::Gone)
         })
     }
 

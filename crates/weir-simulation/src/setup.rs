@@ -110,7 +110,16 @@ impl World {
         for (row, token, project, group) in rows {
             let features = self.features();
             let capacity = self.random.index(3).unwrap_or_default() + 1;
-            self.runners.push(Runner { row, token, features, project, group, capacity, dead: false });
+            self.runners.push(Runner {
+                row,
+                token,
+                features,
+                project,
+                group,
+                capacity,
+                asked_at: None,
+                dead: false,
+            });
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail, ensure};
 use weir_api::JobStatus::{self, Canceling, Pending, Running};
-use weir_api::Timestamp;
 use weir_api::id::{JobId, NamespaceId, PipelineId, ProjectId, RunnerId};
+use weir_api::{FailureReason, Timestamp};
 use weir_compiler::Plan;
-use weir_engine::{Effect, Event, JobIndex, JobState, PipelineState};
+use weir_engine::{Effect, Event, JobIndex, JobState, Outcome, PipelineState};
 
 use crate::place::Place;
 use crate::random::Random;
@@ -308,19 +308,30 @@ impl World {
     /// What the background does for jobs whose time has come.
     pub(crate) fn sweep(&mut self) -> Result<()> {
         let now = self.now();
-        for (due, event) in self.server.overdue(now)? {
+        let found = self.server.overdue(now)?;
+        let unserved = found.unserved.into_iter().map(|due| (due, false));
+        let others = [found.delayed, found.timed_out, found.silent, found.pending].into_iter().flatten();
+        for (due, can_run) in others.map(|due| (due, true)).chain(unserved) {
             self.tell(|_| "the background looks after a job".to_owned());
             let job = self.pipelines.get(&due.pipeline_id).map(|it| it.state.job(due.index));
             ensure!(job.is_some_and(|job| !job.is_bridge()), "the background looks after what no runner has");
-            let crash = self.crash();
-            let result = self.server.change(due.pipeline_id, event, now, crash);
+            ensure!(can_run || !self.is_served(due.id), "a job is given up that a runner could take");
+            let (may_start, crash) = (!self.random.percent(5), self.crash());
+            let result = self.server.look_after(due, can_run, may_start, now, crash);
             self.settled(result, |stop| matches!(stop, Stop::Refused(_) | Stop::Gone))?;
+        }
+        for due in found.bridges {
+            self.tell(|_| "the background gives a bridge up".to_owned());
+            let outcome =
+                Outcome::Failed { reason: FailureReason::DownstreamPipelineCreationFailed, exit_code: None };
+            let crash = self.crash();
+            self.pass_on(due.pipeline_id, Event::Finished { job: due.index, outcome }, crash)?;
         }
         Ok(())
     }
 
     /// Nobody does anything any more but the runners that still work and the background; in the end everything is
-    /// finished, or waits for a person, or for a runner that is not there.
+    /// finished, or waits for a person.
     pub(crate) fn come_to_rest(&mut self) -> Result<()> {
         const ROUNDS: u32 = 2_000;
         self.tell(|_| "all people leave".to_owned());
@@ -339,7 +350,7 @@ impl World {
             }
             let still = idle && before == self.journal.events && !self.tasks;
             let awaited = self.pipelines.values().flat_map(|it| it.state.jobs.iter()).any(|job| {
-                matches!(job.status, Running | Canceling | JobStatus::Scheduled) && !job.is_bridge()
+                matches!(job.status, Pending | Running | Canceling | JobStatus::Scheduled) && !job.is_bridge()
             });
             if still && !awaited {
                 return self.is_at_rest();
@@ -350,21 +361,15 @@ impl World {
 
     /// Nothing is lost: who waits has a reason.
     fn is_at_rest(&self) -> Result<()> {
-        for job in self.waiting.keys() {
-            let able = self.runners.iter().any(|runner| self.may_serve(runner, *job));
-            ensure!(!able, "a job waits although a runner could take it");
-        }
         for (id, pipeline) in &self.pipelines {
             let name = self.name(*id);
             for (index, job) in pipeline.state.rows() {
                 let excused = match job.status {
                     // What it waits for has been looked at with each change.
                     JobStatus::Created | JobStatus::Manual => !job.retried,
-                    // No runner may take it.
-                    Pending if !job.is_bridge() => true,
                     JobStatus::WaitingForResource => self.is_kept_waiting(pipeline.project, job)?,
                     // Its pipeline waits.
-                    Running | Pending => {
+                    Running | Pending if job.is_bridge() => {
                         self.children((*id, index)).any(|child| !rules::is_completed(child.state.status))
                     }
                     status => rules::is_completed(status),
