@@ -263,7 +263,7 @@ impl World {
                 | Effect::RequestResource(_)
                 | Effect::ReleaseResource(_)
                 | Effect::PipelineStatus { .. } => self.tasks = true,
-                Effect::Enqueue(_) | Effect::Dequeue(_) | Effect::Schedule(..) | Effect::EraseData(_) => {}
+                _ => {}
             }
         }
         Ok(())
