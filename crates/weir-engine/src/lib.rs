@@ -9,6 +9,7 @@ pub mod auto_cancel;
 mod cancel;
 pub mod coverage;
 mod create;
+pub mod cron;
 mod delayed;
 pub mod dependencies;
 mod downstream;

@@ -3,6 +3,7 @@
 
 mod auto_cancel;
 mod conformance;
+mod cron;
 mod dependencies;
 mod external;
 mod payload;
