@@ -61,7 +61,7 @@ impl std::str::FromStr for Cron {
     type Err = InvalidCron;
 
     fn from_str(text: &str) -> Result<Self, InvalidCron> {
-        line::parse(text).ok_or(InvalidCron)
+        line::parse(text)
     }
 }
 

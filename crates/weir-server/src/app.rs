@@ -24,6 +24,7 @@ pub mod outbox;
 pub mod overdue;
 pub mod paths;
 pub mod payloads;
+pub mod pipeline_schedules;
 pub mod pipelines;
 pub mod projects;
 pub mod protected_refs;

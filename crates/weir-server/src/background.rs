@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{environments, outbox, overdue, pushes};
+use crate::app::{environments, outbox, overdue, pipeline_schedules, pushes};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::Result;
@@ -55,6 +55,9 @@ pub fn start(ctx: &Ctx, shutdown: &CancellationToken) -> Tasks {
     ));
     tracker.spawn(every(ctx.clone(), shutdown.clone(), "overdue jobs", Some(Wake::Delayed), async |ctx| {
         Ok(overdue::sweep(ctx).await?.map(|due| due.secs_since(ctx.now())))
+    }));
+    tracker.spawn(every(ctx.clone(), shutdown.clone(), "schedules", Some(Wake::Schedules), async |ctx| {
+        Ok(pipeline_schedules::run::sweep(ctx).await?.map(|due| due.secs_since(ctx.now())))
     }));
     tracker.spawn(every(
         ctx.clone(),

@@ -35,6 +35,8 @@ pub enum Wake {
     Delayed,
     /// Something happened to an environment: its end must not be missed.
     Environment,
+    /// A schedule was made or changed: it may be due soon.
+    Schedules,
     /// Something was given up that the background deletes.
     Background,
     /// Wake-ups of other servers may have been lost: it wakes everybody.

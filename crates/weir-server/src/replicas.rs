@@ -111,6 +111,7 @@ fn encode(origin: &str, wakes: &BTreeSet<Wake>) -> String {
         | Wake::TraceEnded
         | Wake::Delayed
         | Wake::Environment
+        | Wake::Schedules
         | Wake::Background
         | Wake::Everything => "everything".to_owned(),
     });

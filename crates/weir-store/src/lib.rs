@@ -32,6 +32,7 @@ pub mod object_deletions;
 pub mod objects;
 pub mod outbox;
 mod page;
+pub mod pipeline_schedules;
 pub mod pipelines;
 pub mod projects;
 pub mod protected_refs;

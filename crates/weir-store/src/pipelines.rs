@@ -7,7 +7,7 @@ mod state;
 pub use cache::PipelineCache;
 pub use family::{downstream, downstream_of_jobs, has_children, self_and_descendants, self_and_upstreams};
 pub use state::{Inserted, Transition, insert, load, peek, save, transition};
-use weir_api::id::{JobId, MergeRequestId, PipelineId, ProjectId, StageId, UserId};
+use weir_api::id::{JobId, MergeRequestId, PipelineId, PipelineScheduleId, ProjectId, StageId, UserId};
 use weir_api::{JobStatus, PipelineSource, Timestamp};
 use weir_compiler::plan::OnNewCommit;
 
@@ -241,6 +241,8 @@ pub struct Filter {
     pub source: Option<PipelineSource>,
     /// Only of this name.
     pub name: Option<String>,
+    /// Only those that this schedule made.
+    pub pipeline_schedule_id: Option<PipelineScheduleId>,
     /// Only those changed after it.
     pub updated_after: Option<Timestamp>,
     /// Only those changed before it.
@@ -306,6 +308,7 @@ fn conditions(filter: &Filter) -> Conditions<'_> {
         c.is("NOT p.child");
     }
     c.maybe("p.name = $?", filter.name.as_ref());
+    c.maybe("p.pipeline_schedule_id = $?", filter.pipeline_schedule_id.as_ref());
     c.maybe("p.updated_at > $?", filter.updated_after.as_ref());
     c.maybe("p.updated_at < $?", filter.updated_before.as_ref());
     c.maybe("p.created_at > $?", filter.created_after.as_ref());

@@ -208,7 +208,7 @@ pub fn for_project(tx: &mut Tx<'_>, project_id: ProjectId) -> Result<Vec<(Owner,
     Ok(found)
 }
 
-fn read_given(row: &Row) -> Result<GivenVariable> {
+pub(crate) fn read_given(row: &Row) -> Result<GivenVariable> {
     let mut c = Columns::of(row);
     Ok(GivenVariable { key: c.next()?, value: c.next()?, variable_type: c.next()?, raw: c.next()? })
 }

@@ -1,6 +1,6 @@
 //! The text of a cron line.
 
-use super::{Cron, WeekDay, Which};
+use super::{Cron, InvalidCron, WeekDay, Which};
 
 /// What stands for a whole line.
 const SHORT: &[(&str, &str)] = &[
@@ -38,15 +38,15 @@ const MONTH: Kind =
     Kind { min: 1, max: 12, value: |text| named(text, &MONTHS, 1).or_else(|| number(text, 1, 12)) };
 
 /// Reads a line of five fields, or of six if it begins with seconds.
-pub(super) fn parse(text: &str) -> Option<Cron> {
+pub(super) fn parse(text: &str) -> Result<Cron, InvalidCron> {
     let text = text.trim();
     if text.len() > MAX_LINE {
-        return None;
+        return Err(InvalidCron);
     }
     let text = SHORT.iter().find(|(short, _)| *short == text).map_or(text, |(_, long)| *long);
     let mut fields: Vec<&str> = text.split([' ', '\t']).filter(|field| !field.is_empty()).collect();
     let seconds = if fields.len() == 6 { fields.remove(0) } else { "0" };
-    let [minutes, hours, month_days, months, week_days] = fields[..] else { return None };
+    let [minutes, hours, month_days, months, week_days] = fields[..] else { return Err(InvalidCron) };
     let (month_days, both) = without_and(month_days);
     let (week_days, both_too) = without_and(week_days);
     let mut cron = Cron {
@@ -58,8 +58,8 @@ pub(super) fn parse(text: &str) -> Option<Cron> {
         week_days: week_days_of(week_days)?,
         both_days: both || both_too,
     };
-    drop_impossible_days(&mut cron)?;
-    Some(cron)
+    drop_impossible_days(&mut cron).ok_or(InvalidCron)?;
+    Ok(cron)
 }
 
 fn without_and(field: &str) -> (&str, bool) {
@@ -145,33 +145,33 @@ fn elements(field: &str) -> Option<impl Iterator<Item = &str>> {
     Some(elements())
 }
 
-/// The values of a field, none for any; nothing at all if the field is wrong.
-fn values(field: &str, kind: Kind) -> Option<Option<Vec<i8>>> {
+/// The values of a field, none for any.
+fn values(field: &str, kind: Kind) -> Result<Option<Vec<i8>>, InvalidCron> {
     let (mut all, mut any) = (Vec::new(), false);
-    for text in elements(field)? {
-        match expanded(&element(text, kind.value)?, kind)? {
+    for text in elements(field).ok_or(InvalidCron)? {
+        match expanded(&element(text, kind.value).ok_or(InvalidCron)?, kind)? {
             Some(values) => all.extend(values),
             None => any = true,
         }
     }
-    Some((!any).then(|| sorted(all)))
+    Ok((!any).then(|| sorted(all)))
 }
 
-fn expanded(element: &Element, kind: Kind) -> Option<Option<Vec<i8>>> {
+fn expanded(element: &Element, kind: Kind) -> Result<Option<Vec<i8>>, InvalidCron> {
     let Element { first, last, step } = *element;
     match (first, last, step) {
-        (_, _, Some(0)) => return None,
-        (None, None, None) => return Some(None),
-        (Some(first), None, None) => return Some(Some(vec![first])),
+        (_, _, Some(0)) => return Err(InvalidCron),
+        (None, None, None) => return Ok(None),
+        (Some(first), None, None) => return Ok(Some(vec![first])),
         _ => {}
     }
     let (first, step) = (first.unwrap_or(kind.min), step.unwrap_or(1));
     let last = last.filter(|last| *last >= 0 || first <= 0).unwrap_or(kind.max);
     if (first, last, step) == (kind.min, kind.max, 1) {
-        return Some(None);
+        return Ok(None);
     }
     if first < 0 && last > 0 {
-        return None;
+        return Err(InvalidCron);
     }
     let (min, max) = if first < 0 { (-kind.max, -1) } else { (kind.min, kind.max) };
     let mut range = vec![first];
@@ -186,14 +186,14 @@ fn expanded(element: &Element, kind: Kind) -> Option<Option<Vec<i8>>> {
         }
         range.push(at);
         if range.len() > 2 * usize::from(kind.max.unsigned_abs()) {
-            return None;
+            return Err(InvalidCron);
         }
     }
-    Some(Some(range.into_iter().step_by(usize::from(step)).collect()))
+    Ok(Some(range.into_iter().step_by(usize::from(step)).collect()))
 }
 
-/// The days of the week, none for any; nothing at all if the field is wrong.
-fn week_days_of(field: &str) -> Option<Option<Vec<WeekDay>>> {
+/// The days of the week, none for any.
+fn week_days_of(field: &str) -> Result<Option<Vec<WeekDay>>, InvalidCron> {
     let mut all: Vec<WeekDay> = Vec::new();
     let mut add = |day: i8, which| {
         let new = WeekDay { day: day % 7, which };
@@ -201,17 +201,17 @@ fn week_days_of(field: &str) -> Option<Option<Vec<WeekDay>>> {
             all.push(new);
         }
     };
-    for text in elements(field)? {
+    for text in elements(field).ok_or(InvalidCron)? {
         if let Some((day, number)) = text.split_once('#') {
-            add(week_day(day)?, Which::InMonth(in_month(number)?));
+            let number = in_month(number).ok_or(InvalidCron)?;
+            add(week_day(day).ok_or(InvalidCron)?, Which::InMonth(number));
         } else if let Some((day, weeks)) = text.split_once('%') {
             let (every, offset) = weeks.split_once('+').unwrap_or((weeks, "0"));
-            add(
-                week_day(day)?,
-                Which::Weeks { every: week_number(every)?, offset: week_number_or_0(offset)? },
-            );
+            let every = whole(every).filter(|every| *every > 0).ok_or(InvalidCron)?;
+            let offset = whole(offset).ok_or(InvalidCron)?;
+            add(week_day(day).ok_or(InvalidCron)?, Which::Weeks { every, offset });
         } else {
-            let Element { first, last, step } = element(text, week_day)?;
+            let Element { first, last, step } = element(text, week_day).ok_or(InvalidCron)?;
             let (first, last) = match (first, last, step) {
                 (None, None, None) => continue,
                 (None, last, _) => (0, last.unwrap_or(6)),
@@ -223,7 +223,7 @@ fn week_days_of(field: &str) -> Option<Option<Vec<WeekDay>>> {
             }
         }
     }
-    Some((!all.is_empty()).then_some(all))
+    Ok((!all.is_empty()).then_some(all))
 }
 
 fn in_month(text: &str) -> Option<i8> {
@@ -234,11 +234,7 @@ fn in_month(text: &str) -> Option<i8> {
     Some(sign * number(digits, 1, 5).filter(|_| digits.len() == 1)?)
 }
 
-fn week_number_or_0(text: &str) -> Option<i64> {
+fn whole(text: &str) -> Option<i64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse::<u32>().ok().filter(|_| digits).map(i64::from)
-}
-
-fn week_number(text: &str) -> Option<i64> {
-    week_number_or_0(text).filter(|every| *every > 0)
 }

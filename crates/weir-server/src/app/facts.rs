@@ -94,6 +94,8 @@ pub struct PipelineOf<'a> {
     pub protected: bool,
     /// The commit before the push.
     pub before_sha: Option<&'a str>,
+    /// The description of the schedule that makes it.
+    pub schedule_description: Option<&'a str>,
     /// The commit.
     pub commit: &'a Commit,
     /// The bridge that starts it.
@@ -110,7 +112,7 @@ impl PipelineOf<'_> {
             source: of.source,
             created_at: of.created_at,
             name: of.name.map(str::to_owned),
-            schedule_description: None,
+            schedule_description: of.schedule_description.map(str::to_owned),
             commit: CommitFacts {
                 sha: of.commit.id.clone(),
                 before_sha: of.before_sha.unwrap_or(ZEROS).to_owned(),

@@ -15,6 +15,7 @@ use weir_git::{ObjectId, RefName};
 use weir_store::environments::{self, Environment};
 use weir_store::jobs::{self, Job};
 use weir_store::namespaces::{self, Namespace};
+use weir_store::pipeline_schedules::{self, PipelineSchedule};
 use weir_store::pipelines::{self, Pipeline};
 use weir_store::projects::{self, Project};
 use weir_store::runners::{self, Runner};
@@ -40,6 +41,8 @@ pub(super) struct Rows {
     played: Vec<GivenVariable>,
     /// Of the trigger that started the pipeline.
     short_token: Option<String>,
+    /// The schedule that made the pipeline, and its variables.
+    schedule: Option<(PipelineSchedule, Vec<GivenVariable>)>,
     running_on_instance_runners: i64,
     environment: Option<Environment>,
 }
@@ -160,11 +163,23 @@ pub(super) fn gather(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job) -> Result<Rows> {
     let named = definition.environment.as_ref();
     let environment =
         named.map(|named| environments::named(tx, project.id, &named.name)).transpose()?.flatten();
+    let schedule = match pipeline.source {
+        PipelineSource::Schedule => pipeline_schedules::of_pipeline(tx, pipeline.id)?,
+        _ => None,
+    };
+    let schedule = match schedule {
+        Some(schedule) => {
+            let variables = pipeline_schedules::variables(tx, schedule.id)?;
+            Some((schedule, variables))
+        }
+        None => None,
+    };
     Ok(Rows {
         environment,
         namespaces: namespaces::ancestors(tx, project.namespace_id)?,
         pipeline,
         short_token,
+        schedule,
         user: job.user_id.map(|id| users::find(tx, id)).transpose()?.flatten().ok_or_else(gone)?,
         runner: job.runner_id.map(|id| runners::find(tx, id)).transpose()?.flatten(),
         settings: facts::settings_of(ctx, tx, &project)?,
@@ -257,6 +272,7 @@ pub(super) fn scoped(
         tag: rows.pipeline.tag,
         protected: rows.pipeline.protected,
         before_sha: rows.pipeline.before_sha.as_deref(),
+        schedule_description: rows.schedule.as_ref().map(|(schedule, _)| schedule.description.as_str()),
         commit,
         upstream: rows.pipeline.upstream,
     }
@@ -309,6 +325,9 @@ pub(super) fn scoped(
         rows.iter().map(|row| facts::given(ctx, row)).collect()
     };
     all.extend(Level::Pipeline, open(&rows.given)?);
+    if let Some((_, variables)) = &rows.schedule {
+        all.extend(Level::Schedule, open(variables)?);
+    }
     all.extend(Level::ManualJob, open(&rows.played)?);
     let stored = environment.as_ref().filter(|it| it.id.is_some());
     all.extend(Level::Final, predefined::persisted(stored, None));

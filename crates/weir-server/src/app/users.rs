@@ -4,7 +4,7 @@ use weir_api::id::UserId;
 use weir_api::{Secret, UserState};
 use weir_store::namespaces::Namespace;
 use weir_store::users::{self, Filter, NewUser, User};
-use weir_store::{Tx, namespaces};
+use weir_store::{Tx, namespaces, pipeline_schedules};
 
 use crate::app::{paths, projects};
 use crate::auth::password;
@@ -124,6 +124,7 @@ pub async fn update(ctx: &Ctx, id: UserId, change: Change) -> Result<User> {
 
 /// Moves a user to another state, if theirs is one of `from`; `false` if it is not.
 pub async fn set_state(ctx: &Ctx, id: UserId, from: &'static [UserState], to: UserState) -> Result<bool> {
+    let now = ctx.now();
     ctx.db
         .write(move |tx| {
             let mut user = users::find(tx, id)?.ok_or(Error::NotFound("User"))?;
@@ -131,6 +132,9 @@ pub async fn set_state(ctx: &Ctx, id: UserId, from: &'static [UserState], to: Us
             if may {
                 user.state = to;
                 users::update(tx, &user)?;
+                if to == UserState::Blocked {
+                    pipeline_schedules::deactivate_of(tx, id, now)?;
+                }
             }
             Ok(may)
         })

@@ -42,6 +42,12 @@ pub enum Action {
     UpdatePipeline,
     /// Make, see and revoke trigger tokens.
     AdminTriggers,
+    /// See schedules, without their variables.
+    ReadSchedules,
+    /// Make schedules.
+    CreateSchedule,
+    /// See the variables of, take over and delete schedules of others.
+    AdminSchedules,
     /// Delete pipelines.
     DeletePipeline,
     /// See the statuses of commits.
@@ -131,6 +137,9 @@ const fn rule(action: Action) -> Rule {
         Action::CreatePipeline => (Developer, No, true),
         Action::UpdatePipeline => (Developer, No, true),
         Action::AdminTriggers => (Maintainer, No, true),
+        Action::ReadSchedules => (Reporter, IfPipelinesArePublic, true),
+        Action::CreateSchedule => (Developer, No, true),
+        Action::AdminSchedules => (Maintainer, No, true),
         Action::DeletePipeline => (Owner, No, true),
         Action::ReadCommitStatuses => (Reporter, IfPipelinesArePublic, true),
         Action::CreateCommitStatus => (Developer, No, true),

@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod members;
 pub mod metadata;
 pub mod namespaces;
+pub mod pipeline_schedules;
 pub mod pipelines;
 pub mod projects;
 pub mod protected_refs;

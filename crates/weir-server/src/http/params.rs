@@ -344,6 +344,15 @@ impl<'a> Fields<'a> {
         Some(map.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
+    /// A value of any kind that must be there.
+    pub fn present_value(&mut self, key: &str) -> Option<Value> {
+        let value = self.value(key).cloned();
+        if value.is_none() {
+            self.complain(key, "is missing");
+        }
+        value
+    }
+
     /// Adds a complaint of the caller's own.
     pub fn refuse(&mut self, complaint: impl Into<String>) {
         self.complaints.push(complaint.into());

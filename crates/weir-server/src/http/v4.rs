@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod members;
 pub mod metadata;
 pub mod namespaces;
+pub mod pipeline_schedules;
 pub mod pipelines;
 pub mod projects;
 pub mod protected_branches;
@@ -44,6 +45,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(members::routes())
         .merge(metadata::routes())
         .merge(namespaces::routes())
+        .merge(pipeline_schedules::routes())
         .merge(pipelines::routes())
         .merge(projects::routes())
         .merge(protected_branches::routes())

@@ -37,6 +37,7 @@ mod inputs;
 mod members;
 mod metadata;
 mod namespaces;
+mod pipeline_schedules;
 mod projects;
 mod protected_refs;
 mod replicas;

@@ -333,6 +333,38 @@ def triggers_a_pipeline_without_a_user(gl, s):
 
 
 @check
+def plays_a_schedule(gl, s):
+    schedule = s.project.pipelineschedules.create(
+        {"ref": "main", "description": "Daily test", "cron": "0 1 * * *", "cron_timezone": "Europe/Berlin"}
+    )
+    assert schedule.ref == "refs/heads/main" and schedule.next_run_at, schedule.attributes
+    schedule.cron = "1 2 * * *"
+    schedule.save()
+    schedule = s.project.pipelineschedules.get(schedule.id)
+    assert schedule.cron == "1 2 * * *" and schedule.attributes["variables"] == [], schedule.attributes
+    variable = schedule.variables.create({"key": "ANSWER", "value": "0"})
+    variable.value = "44"
+    variable.save()
+    schedule.variables.create({"key": "OTHER", "value": "1"}).delete()
+    schedule = s.project.pipelineschedules.get(schedule.id)
+    assert [(v["key"], v["value"]) for v in schedule.attributes["variables"]] == [("ANSWER", "44")]
+    schedule.take_ownership()
+    schedule.play()
+    made = wait(lambda: s.project.pipelineschedules.get(schedule.id), lambda it: it.last_pipeline, "the run")
+    pipeline = s.project.pipelines.get(made.last_pipeline["id"])
+    assert pipeline.source == "schedule", pipeline.attributes
+    assert [p.id for p in schedule.pipelines.list(get_all=True)] == [pipeline.id]
+    wait(lambda: s.project.pipelines.get(pipeline.id), lambda p: p.finished_at is not None, "the end of the run")
+    approve = [job for job in pipeline.jobs.list(get_all=True) if job.name == "approve"][0]
+    s.project.jobs.get(approve.id, lazy=True).play()
+    done = wait(lambda: s.project.jobs.get(approve.id), lambda job: job.status == "success", "the approval")
+    assert b"approved with 44" in done.trace()
+    assert [it.id for it in s.project.pipelineschedules.list(get_all=True)] == [schedule.id]
+    schedule.delete()
+    assert s.project.pipelineschedules.list(get_all=True) == []
+
+
+@check
 def refuses_an_unknown_ref(gl, s):
     try:
         s.project.pipelines.create({"ref": "no-such-branch"})

@@ -7,7 +7,7 @@ use weir_git::{ObjectId, RepoPath, Repository};
 use weir_store::users::User;
 use weir_store::variables::Owner;
 
-use super::create::{Facts, NewVariable, Start, before, upstream};
+use super::create::{Facts, NewVariable, Origin, Start, before, upstream};
 use super::elsewhere;
 use crate::app::access::Access;
 use crate::app::{artifacts, facts};
@@ -174,6 +174,10 @@ fn variables(
     settings: &[(Level, Vec<StoredVariable>)],
 ) -> Variables {
     let before = before(start);
+    let scheduled = match &start.origin {
+        Origin::Scheduled(scheduled) => Some(scheduled),
+        _ => None,
+    };
     let of = facts::PipelineOf {
         iid: None,
         created_at: None,
@@ -183,6 +187,7 @@ fn variables(
         tag: facts.tag,
         protected: facts.protected,
         before_sha: before.as_deref(),
+        schedule_description: scheduled.map(|it| it.description.as_str()),
         commit: &facts.commit,
         upstream: upstream(start).map(|it| it.bridge),
     }
@@ -195,6 +200,9 @@ fn variables(
         all.extend(*level, applicable(stored.iter().cloned(), None, facts.protected));
     }
     all.extend(Level::Pipeline, start.variables.iter().map(given));
+    if let Some(scheduled) = scheduled {
+        all.extend(Level::Schedule, scheduled.variables.iter().map(given));
+    }
     all
 }
 

@@ -14,11 +14,12 @@ use weir_git::{ObjectId, RefName};
 use weir_store::pipelines::{self, Inserted, NewPipeline, Upstream};
 use weir_store::users::User;
 use weir_store::variables::{GivenVariable, insert_for_pipeline};
-use weir_store::{Tx, pushes, triggers};
+use weir_store::{Tx, pipeline_schedules, pushes, triggers};
 
 use super::compile::compile;
 use super::{PipelineDetails, redundant};
 use crate::app::access::Access;
+use crate::app::pipeline_schedules::run::Scheduled;
 use crate::app::{changes, commits, downstream, environments, facts, protection};
 use crate::auth::Action;
 use crate::bus::Wake;
@@ -57,6 +58,8 @@ pub enum Origin {
         /// The trigger; none for a job's token.
         trigger: Option<TriggerId>,
     },
+    /// A schedule, run or played: what stands in the way is told, and a wrong configuration is kept, too.
+    Scheduled(Box<Scheduled>),
     /// A bridge: what stands in the way fails it, and a wrong configuration is kept with a failed pipeline.
     Upstream(ByBridge),
 }
@@ -322,7 +325,10 @@ async fn refuse(
             forget(ctx, *push).await?;
             Ok(None)
         }
-        (Origin::Pushed { .. } | Origin::Triggered { .. } | Origin::Upstream(_), Refusal::ConfigError) => {
+        (
+            Origin::Pushed { .. } | Origin::Triggered { .. } | Origin::Scheduled(_) | Origin::Upstream(_),
+            Refusal::ConfigError,
+        ) => {
             let mut new = new_pipeline(access, user, start, facts);
             new.yaml_errors = Some(errors.join("\n"));
             new.failure_reason = Some("config_error".to_owned());
@@ -397,6 +403,13 @@ async fn insert(
             {
                 return Err(Error::Conflict("the push has its pipeline already".to_owned()));
             }
+            // So is the run of a schedule.
+            if let Origin::Scheduled(schedule) = &origin
+                && let Some((run, next)) = schedule.run
+                && !pipeline_schedules::ran(tx, schedule.id, run, next)?
+            {
+                return Err(Error::Conflict("the run has its pipeline already".to_owned()));
+            }
             // Bridge and downstream change at once: there is never one without the other.
             let reported = match &origin {
                 Origin::Upstream(by) => {
@@ -406,8 +419,10 @@ async fn insert(
             };
             let inserted = pipelines::insert(tx, &new, &state, &plan.jobs, &changes, now)?;
             insert_for_pipeline(tx, inserted.id, &given)?;
-            if let Origin::Triggered { trigger: Some(trigger) } = origin {
-                triggers::started(tx, trigger, inserted.id)?;
+            match &origin {
+                Origin::Triggered { trigger: Some(trigger) } => triggers::started(tx, *trigger, inserted.id)?,
+                Origin::Scheduled(schedule) => pipeline_schedules::started(tx, schedule.id, inserted.id)?,
+                _ => {}
             }
             let mut done = pipelines::Transition {
                 changes: changes.clone(),

@@ -62,7 +62,7 @@ const ORDERS: &[(&str, OrderBy)] = &[
 /// `sort`.
 pub(super) const SORTS: &[(&str, Sort)] = &[("asc", Sort::Asc), ("desc", Sort::Desc)];
 
-fn filter(fields: &mut Fields<'_>) -> Filter {
+pub(super) fn filter(fields: &mut Fields<'_>) -> Filter {
     Filter {
         scope: fields.choice("scope", SCOPES),
         status: fields.word::<JobStatus>("status"),
