@@ -5,6 +5,7 @@
 mod commit_statuses;
 mod environments;
 mod files;
+mod histories;
 mod merge_requests;
 mod objects;
 mod people;
