@@ -167,6 +167,28 @@ pub(crate) fn remove(tx: &mut Tx<'_>, jobs: &[JobId]) -> Result<()> {
     Ok(())
 }
 
+/// Counts those of the jobs that began to run on an instance runner; all are of one project.
+pub(crate) fn count_started(tx: &mut Tx<'_>, jobs: &[JobId]) -> Result<()> {
+    count_jobs(tx, jobs, '+')
+}
+
+/// Counts those of the jobs that ran on an instance runner and do no more; all are of one project.
+pub(crate) fn count_ended(tx: &mut Tx<'_>, jobs: &[JobId]) -> Result<()> {
+    count_jobs(tx, jobs, '-')
+}
+
+fn count_jobs(tx: &mut Tx<'_>, jobs: &[JobId], sign: char) -> Result<()> {
+    let sql = |ids: &str| {
+        format!(
+            "UPDATE queue_lanes SET running = running {sign}
+                 (SELECT count(*) FROM jobs j WHERE j.id IN ({ids}) AND j.on_instance_runner)
+             WHERE project_id IN
+                 (SELECT j.project_id FROM jobs j WHERE j.id IN ({ids}) AND j.on_instance_runner)"
+        )
+    };
+    bulk::each_of(tx, jobs, sql).map(drop)
+}
+
 /// Changes how many of a project's jobs run on instance runners.
 pub(crate) fn count_running(tx: &mut Tx<'_>, project_id: ProjectId, by: i64) -> Result<()> {
     tx.execute(

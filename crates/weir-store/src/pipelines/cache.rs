@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_api::id::{JobId, PipelineId};
 use weir_engine::PipelineState;
 
+use super::state::Inserted;
+
 /// How many jobs are kept, over all pipelines.
 const JOBS: usize = 100_000;
 
@@ -39,6 +41,13 @@ pub(super) struct Loaded {
 }
 
 impl PipelineCache {
+    /// Keeps the state of a new pipeline, once the transaction that made it is committed: its first job will be
+    /// taken soon.
+    pub fn keep(&self, inserted: &Inserted, state: PipelineState) {
+        let loaded = Loaded { state, ids: Arc::new(inserted.jobs.clone()) };
+        self.put(inserted.id, inserted.version, loaded);
+    }
+
     /// Takes a state out, if it has this version.
     pub(super) fn take(&self, id: PipelineId, version: i64) -> Option<Loaded> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

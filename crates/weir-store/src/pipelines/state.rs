@@ -62,6 +62,7 @@ pub struct Inserted {
     pub iid: i64,
     /// The ids of its jobs, in the order of the state.
     pub jobs: Vec<JobId>,
+    pub(super) version: i64,
 }
 
 /// What [`transition`] did.
@@ -111,7 +112,7 @@ pub fn insert(
         "UPDATE projects SET last_pipeline_iid = last_pipeline_iid + 1 WHERE id = $1 RETURNING last_pipeline_iid",
         params![new.project_id],
     )?;
-    let upstream = new.upstream;
+    let (upstream, version) = (new.upstream, version());
     let id: PipelineId = tx.insert(
         "INSERT INTO pipelines (project_id, iid, sha, before_sha, ref, tag, protected, source, config_source,
              status, name, user_id, yaml_errors, failure_reason, upstream_job_id, upstream_pipeline_id,
@@ -140,7 +141,7 @@ pub fn insert(
             upstream.is_some_and(|upstream| upstream.child),
             new.on_new_commit.map(on_new_commit_word),
             state.cancel_on_job_failure,
-            version(),
+            version,
             now,
             state.started_at,
             state.finished_at,
@@ -164,8 +165,8 @@ pub fn insert(
     insert_definitions(tx, id, state, definitions)?;
     let jobs = insert_jobs(tx, id, new, state, definitions)?;
     resource_groups::join(tx, new.project_id, state, &jobs, now)?;
-    perform(tx, id, new.project_id, &jobs, &changes.effects, now)?;
-    Ok(Inserted { id, iid, jobs })
+    perform(tx, id, &jobs, &changes.effects, now)?;
+    Ok(Inserted { id, iid, jobs, version })
 }
 
 fn insert_definitions(
@@ -387,9 +388,12 @@ fn write(
     now: Timestamp,
 ) -> Result<i64> {
     let version = version();
+    let left_canceled =
+        |effect: &Effect| matches!(effect, Effect::PipelineStatus { from: JobStatus::Canceled, .. });
     tx.execute(
         "UPDATE pipelines SET version = $2, status = $3, started_at = $4, finished_at = $5, duration = $6,
-             updated_at = CASE WHEN $8 THEN $7 ELSE updated_at END
+             updated_at = CASE WHEN $8 THEN $7 ELSE updated_at END,
+             canceled_by_pipeline_id = CASE WHEN $9 THEN NULL ELSE canceled_by_pipeline_id END
          WHERE id = $1",
         params![
             id,
@@ -399,7 +403,8 @@ fn write(
             state.finished_at,
             state.duration,
             now,
-            changes.pipeline
+            changes.pipeline,
+            changes.effects.iter().any(left_canceled)
         ],
     )?;
     for position in &changes.stages {
@@ -422,7 +427,7 @@ fn write(
     }
     insert_retries(tx, id, state, ids, &retries)?;
     update_jobs(tx, state, ids, &changed)?;
-    perform(tx, id, project_id, ids, &changes.effects, now)?;
+    perform(tx, id, ids, &changes.effects, now)?;
     Ok(version)
 }
 
@@ -595,14 +600,7 @@ fn update_jobs(tx: &mut Tx<'_>, state: &PipelineState, ids: &[JobId], changed: &
 }
 
 /// Does the effects that are rows.
-fn perform(
-    tx: &mut Tx<'_>,
-    id: PipelineId,
-    project_id: ProjectId,
-    ids: &[JobId],
-    effects: &[Effect],
-    now: Timestamp,
-) -> Result<()> {
+fn perform(tx: &mut Tx<'_>, id: PipelineId, ids: &[JobId], effects: &[Effect], now: Timestamp) -> Result<()> {
     let job = |index: JobIndex| {
         ids.get(index.0 as usize)
             .copied()
@@ -610,7 +608,7 @@ fn perform(
     };
     // What comes last counts, if a job enters and leaves the queue in one step.
     let mut queue = std::collections::BTreeMap::new();
-    let mut running = 0;
+    let (mut started, mut ended) = (Vec::new(), Vec::new());
     for effect in effects {
         match *effect {
             Effect::Enqueue(index) => {
@@ -621,8 +619,10 @@ fn perform(
             }
             Effect::JobStatus { job: index, from, to } => {
                 let runs = |status| matches!(status, JobStatus::Running | JobStatus::Canceling);
-                if runs(from) != runs(to) && is_on_instance_runner(tx, job(index)?)? {
-                    running += if runs(to) { 1 } else { -1 };
+                match (runs(from), runs(to)) {
+                    (false, true) => started.push(job(index)?),
+                    (true, false) => ended.push(job(index)?),
+                    _ => {}
                 }
             }
             Effect::EraseData(index) => {
@@ -644,14 +644,8 @@ fn perform(
     };
     queue::remove(tx, &of(false))?;
     queue::push(tx, &of(true))?;
-    if running != 0 {
-        queue::count_running(tx, project_id, running)?;
-    }
-    Ok(())
-}
-
-fn is_on_instance_runner(tx: &mut Tx<'_>, id: JobId) -> Result<bool> {
-    tx.query_one("SELECT on_instance_runner FROM jobs WHERE id = $1", params![id])?.get(0)
+    queue::count_started(tx, &started)?;
+    queue::count_ended(tx, &ended)
 }
 
 /// Locks a pipeline and shows its state and the ids of its jobs to `look`. `None` if there is no such pipeline.

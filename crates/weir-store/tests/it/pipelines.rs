@@ -4,12 +4,78 @@ use std::sync::Arc;
 
 use weir_api::{FailureReason, JobStatus, PipelineSource};
 use weir_compiler::plan::{OnNewCommit, Retry, RetryWhen, Scheduling, When};
-use weir_engine::{Event, JobIndex, Outcome, Refused};
+use weir_engine::{Changes, Event, JobIndex, Outcome, Refused};
 use weir_store::pipelines::{self, Filter, NewPipeline, OrderBy, PipelineCache, Scope, Upstream};
 use weir_store::projects::Project;
-use weir_store::{Db, Error, Page, Sort, TokenDigest, jobs, params};
+use weir_store::{Db, Error, Page, Sort, TokenDigest, Tx, jobs, params};
 
 use crate::world::{Failure, apply, at, insert, new_pipeline, picked, pipeline, plan, project};
+
+async fn a_new_pipelines_state_can_be_kept(db: Db) {
+    let cache = Arc::new(PipelineCache::default());
+    let (inserted, state) = db
+        .write(|tx| {
+            let project = project(tx, "dev")?;
+            let plan = plan(&["build", "test"]);
+            let mut state = weir_engine::create(&plan, at(0));
+            let changes = weir_engine::apply(&mut state, Event::Created, at(0)).unwrap();
+            let inserted =
+                pipelines::insert(tx, &new_pipeline(&project), &state, &plan.jobs, &changes, at(0))?;
+            Ok::<_, Error>((inserted, state))
+        })
+        .await
+        .unwrap();
+    cache.keep(&inserted, state.clone());
+    let id = inserted.id;
+    db.write(move |tx| {
+        // Rows that say otherwise show that they were not read.
+        tx.execute("UPDATE jobs SET name = 'changed'", params![])?;
+        let seen = pipelines::peek(tx, &cache, id, |state, ids| (state.clone(), ids.to_vec()))?;
+        assert_eq!(seen, Some((state.clone(), inserted.jobs.clone())));
+        apply(tx, &cache, id, picked(JobIndex(0)), at(1))
+    })
+    .await
+    .unwrap();
+}
+
+async fn a_canceled_pipeline_that_goes_on_forgets_who_canceled_it(db: Db) {
+    let cache = Arc::new(PipelineCache::default());
+    db.write(move |tx| {
+        let project = project(tx, "dev")?;
+        let (old, new) = (pipeline(tx, &project, &["build"])?.id, pipeline(tx, &project, &["build"])?.id);
+        apply(tx, &cache, old, Event::CancelPipeline { cascade: false }, at(1))?;
+        pipelines::set_canceled_by(tx, old, new)?;
+        assert_eq!(pipelines::find(tx, old)?.unwrap().canceled_by, Some(new));
+        apply(tx, &cache, old, Event::RetryPipeline, at(2))?;
+        assert_eq!(pipelines::find(tx, old)?.unwrap().canceled_by, None);
+        Ok::<_, Failure>(())
+    })
+    .await
+    .unwrap();
+}
+
+async fn a_refused_event_and_one_without_changes_leave_the_state_in_the_cache(db: Db) {
+    let cache = Arc::new(PipelineCache::default());
+    db.write(move |tx| {
+        let project = project(tx, "dev")?;
+        let id = pipeline(tx, &project, &["build"])?.id;
+        apply(tx, &cache, id, picked(JobIndex(0)), at(1))?;
+        // Rows that say otherwise show that they were not read.
+        tx.execute("UPDATE jobs SET name = 'changed'", params![])?;
+        let name = |tx: &mut Tx<'_>| pipelines::peek(tx, &cache, id, |state, _| state.jobs[0].name.clone());
+        assert_eq!(
+            apply(tx, &cache, id, picked(JobIndex(0)), at(2)),
+            Err(Failure::Refused(Refused::Status(JobStatus::Running)))
+        );
+        assert_eq!(name(tx)?.as_deref(), Some("build"));
+        let done = apply(tx, &cache, id, Event::Alive { job: JobIndex(0) }, at(3))?;
+        assert_eq!(done.changes, Changes::default());
+        assert_eq!(name(tx)?.as_deref(), Some("build"));
+        Ok::<_, Failure>(())
+    })
+    .await
+    .unwrap();
+}
 
 async fn what_is_inserted_is_loaded(db: Db) {
     let (inserted, expected, loaded) = db
@@ -411,6 +477,9 @@ fn only_one_file_writes_a_status() {
 }
 
 weir_store::on_each_database!(
+    a_new_pipelines_state_can_be_kept,
+    a_canceled_pipeline_that_goes_on_forgets_who_canceled_it,
+    a_refused_event_and_one_without_changes_leave_the_state_in_the_cache,
     what_is_inserted_is_loaded,
     numbers_count_within_a_project,
     a_transition_writes_what_the_engine_decided,

@@ -2,6 +2,7 @@
 //! Source of the order of checks: `lib/gitlab/ci/pipeline/chain/`.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use weir_api::commits::Commit;
 use weir_api::id::{PipelineId, PushId, TriggerId};
@@ -394,6 +395,8 @@ async fn insert(
     let given = seal(ctx, &start.variables)?;
     let origin = start.origin.clone();
     let (now, shared) = (ctx.now(), ctx.clone());
+    let state = Arc::new(state);
+    let inserting = state.clone();
     let (inserted, done, reported) = ctx
         .db
         .write(move |tx: &mut Tx<'_>| {
@@ -417,7 +420,7 @@ async fn insert(
                 }
                 _ => None,
             };
-            let inserted = pipelines::insert(tx, &new, &state, &plan.jobs, &changes, now)?;
+            let inserted = pipelines::insert(tx, &new, &inserting, &plan.jobs, &changes, now)?;
             insert_for_pipeline(tx, inserted.id, &given)?;
             match &origin {
                 Origin::Triggered { trigger: Some(trigger) } => triggers::started(tx, *trigger, inserted.id)?,
@@ -436,6 +439,7 @@ async fn insert(
             Ok::<_, Error>((inserted, done, reported))
         })
         .await?;
+    ctx.pipelines.keep(&inserted, Arc::unwrap_or_clone(state));
     if let (Some(by), Some(reported)) = (upstream(start), reported) {
         changes::announce(ctx, by.bridge.project_id, by.bridge.pipeline_id, &reported);
     }
