@@ -21,7 +21,7 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     first: u64,
-    /// Worlds of thousands of projects and pipelines, which live for minutes.
+    /// Worlds of a thousand projects and thousands of pipelines, which take half an hour and more.
     #[arg(long)]
     long: bool,
     /// Let each world live on the PostgreSQL server that `WEIR_TEST_POSTGRES` names, too: both must end alike.
