@@ -112,6 +112,37 @@ pub struct Run {
     pub artifacts: Option<Artifacts>,
     /// `cache`.
     pub cache: Vec<Cache>,
+    /// The `needs` whose jobs are in other pipelines: their artifacts are fetched, nothing waits for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cross_needs: Vec<CrossNeed>,
+}
+
+/// A job of another pipeline whose artifacts are needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrossNeed {
+    /// The job's name, unexpanded.
+    pub job: String,
+    /// Where it is.
+    pub source: CrossSource,
+    /// Whether the artifacts are fetched.
+    pub artifacts: bool,
+    /// Whether the job may be missing.
+    pub optional: bool,
+}
+
+/// Where a job of another pipeline is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CrossSource {
+    /// In a pipeline of the same family, by its id, unexpanded.
+    Pipeline(String),
+    /// In the newest successful pipeline of a ref of a project, both unexpanded.
+    Project {
+        /// The project's full path.
+        project: String,
+        /// The branch or tag.
+        git_ref: String,
+    },
 }
 
 /// `image`, or one of `services`.

@@ -396,6 +396,7 @@ fn action(job: &Job, cache: Vec<plan::Cache>) -> Action {
         services: inheritable.services.clone().unwrap_or_default(),
         artifacts,
         cache,
+        cross_needs: job.needs.as_ref().map(|needs| needs.cross.clone()).unwrap_or_default(),
     }))
 }
 

@@ -171,6 +171,35 @@ pub fn latest_successful_archive(
     tx.query_opt(&sql, params![project_id, ref_name, job_name])?.as_ref().map(read).transpose()
 }
 
+/// The archive of a pipeline's newest attempt of a job, if that succeeded.
+pub fn of_successful_job(
+    tx: &mut Tx<'_>,
+    pipeline_id: PipelineId,
+    job_name: &str,
+) -> Result<Option<Artifact>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs j JOIN artifacts a ON a.job_id = j.id AND a.file_type = 'archive'
+         WHERE j.pipeline_id = $1 AND j.name = $2 AND j.status = 'success' AND NOT j.retried"
+    );
+    tx.query_opt(&sql, params![pipeline_id, job_name])?.as_ref().map(read).transpose()
+}
+
+/// The archive of the newest success of a job on a ref, whatever became of its pipeline.
+pub fn newest_of_job(
+    tx: &mut Tx<'_>,
+    project_id: ProjectId,
+    ref_name: &str,
+    job_name: &str,
+) -> Result<Option<Artifact>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs j JOIN artifacts a ON a.job_id = j.id AND a.file_type = 'archive'
+         JOIN pipelines p ON p.id = j.pipeline_id
+         WHERE j.project_id = $1 AND p.ref = $2 AND j.name = $3 AND j.status = 'success' AND NOT j.retried
+         ORDER BY j.id DESC LIMIT 1"
+    );
+    tx.query_opt(&sql, params![project_id, ref_name, job_name])?.as_ref().map(read).transpose()
+}
+
 /// Keeps a job's files for ever. `false` if it has none.
 pub fn keep(tx: &mut Tx<'_>, job_id: JobId) -> Result<bool> {
     tx.execute("UPDATE jobs SET artifacts_expire_at = NULL WHERE id = $1", params![job_id])?;

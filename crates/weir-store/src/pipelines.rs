@@ -5,7 +5,9 @@ mod family;
 mod state;
 
 pub use cache::PipelineCache;
-pub use family::{downstream, downstream_of_jobs, has_children, self_and_descendants, self_and_upstreams};
+pub use family::{
+    are_family, downstream, downstream_of_jobs, has_children, root, self_and_descendants, self_and_upstreams,
+};
 pub use state::{Inserted, Transition, insert, load, peek, save, transition};
 use weir_api::id::{JobId, MergeRequestId, PipelineId, PipelineScheduleId, ProjectId, StageId, UserId};
 use weir_api::{JobStatus, PipelineSource, Timestamp};
@@ -377,7 +379,8 @@ pub fn latest_of_commit(tx: &mut Tx<'_>, project_id: ProjectId, sha: &str) -> Re
     Ok(list(tx, &filter, Page::first(1))?.into_iter().next())
 }
 
-/// The unfinished pipelines of a ref that are older than `id` and that a newer one may cancel, the oldest first.
+/// The unfinished pipelines of a ref that are older than `id` and that a newer one may cancel, the oldest first; and
+/// child pipelines, whose age is that of their outermost parent ([`root`]).
 /// Source: `app/services/ci/pipeline_creation/cancel_redundant_pipelines_service.rb`.
 pub fn redundant(
     tx: &mut Tx<'_>,
@@ -387,7 +390,7 @@ pub fn redundant(
 ) -> Result<Vec<Pipeline>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM pipelines p
-         WHERE p.project_id = $1 AND p.ref = $2 AND p.id < $3 AND NOT p.tag AND NOT p.child
+         WHERE p.project_id = $1 AND p.ref = $2 AND (p.id < $3 OR p.child) AND NOT p.tag
            AND p.status NOT IN ('success', 'failed', 'canceled', 'skipped')
            AND p.sha <> (SELECT n.sha FROM pipelines n WHERE n.id = $3)
          ORDER BY p.id"

@@ -307,7 +307,7 @@ fn composed(job: &Job, entry: &Entry<'_>, findings: &mut Findings, kind: Kind) {
         Kind::Job => {
             let Some(dependencies) = entry.value("dependencies").and_then(strings_of) else { return };
             let Some(needs) = &job.needs else { return };
-            if dependencies.is_empty() || (needs.jobs.is_empty() && !needs.cross_pipeline) {
+            if dependencies.is_empty() || (needs.jobs.is_empty() && needs.cross.is_empty()) {
                 return;
             }
             if needs.jobs.is_empty() {

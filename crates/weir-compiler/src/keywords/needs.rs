@@ -5,14 +5,15 @@ use weir_yaml::{Node, Span, Value};
 use crate::entry::{Entry, Findings, is_blank};
 use crate::keywords::parallel::{self, Parallel, Row};
 use crate::limits::CROSS_PIPELINE_NEEDS;
+use crate::plan::{CrossNeed, CrossSource};
 
 /// `needs`, by kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Needs {
     /// Jobs of the same pipeline.
     pub(crate) jobs: Vec<Need>,
-    /// Whether artifacts of other pipelines are needed.
-    pub(crate) cross_pipeline: bool,
+    /// Jobs of other pipelines whose artifacts are needed.
+    pub(crate) cross: Vec<CrossNeed>,
     /// The upstream pipelines whose status a bridge mirrors.
     pub(crate) bridges: usize,
 }
@@ -55,7 +56,6 @@ pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings, allowed: Allowed
         }
     };
     let mut needs = Needs::default();
-    let mut cross = 0;
     // Lists within the list are flattened, as Ruby does.
     let mut stack: Vec<&Node> = items.into_iter().rev().collect();
     while let Some(node) = stack.pop() {
@@ -65,14 +65,17 @@ pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings, allowed: Allowed
             let item = entry.item("need", node);
             match need(&item, findings) {
                 Some(Kind::Job(need)) => needs.jobs.push(need),
-                Some(Kind::CrossPipeline) => cross += 1,
+                Some(Kind::Cross(need)) => needs.cross.push(need),
                 Some(Kind::Bridge) => needs.bridges += 1,
                 None => {}
             }
         }
     }
-    let kinds =
-        [("job", !needs.jobs.is_empty()), ("bridge", needs.bridges > 0), ("cross_dependency", cross > 0)];
+    let kinds = [
+        ("job", !needs.jobs.is_empty()),
+        ("bridge", needs.bridges > 0),
+        ("cross_dependency", !needs.cross.is_empty()),
+    ];
     let extra: Vec<&str> = kinds
         .iter()
         .filter(|(kind, present)| *present && !allowed.0.contains(kind))
@@ -81,18 +84,26 @@ pub(crate) fn parse(entry: &Entry<'_>, findings: &mut Findings, allowed: Allowed
     if !extra.is_empty() {
         findings.invalid(entry, "config", &format!("uses invalid types: {}", extra.join(", ")));
     }
-    if cross > CROSS_PIPELINE_NEEDS {
+    if needs.cross.len() > CROSS_PIPELINE_NEEDS {
         let text = format!("must be less than or equal to {CROSS_PIPELINE_NEEDS}");
         findings.invalid(entry, "config", &text);
     }
-    needs.cross_pipeline = cross > 0;
     (findings.count() == before).then_some(needs)
 }
 
 enum Kind {
     Job(Need),
-    CrossPipeline,
+    Cross(CrossNeed),
     Bridge,
+}
+
+fn text_of(entry: &Entry<'_>, key: &str) -> String {
+    entry.get(key).and_then(Node::as_str).unwrap_or_default().to_owned()
+}
+
+/// A need of another pipeline, with the defaults.
+fn cross(entry: &Entry<'_>, source: CrossSource) -> CrossNeed {
+    CrossNeed { job: text_of(entry, "job"), source, artifacts: true, optional: false }
 }
 
 fn need(entry: &Entry<'_>, findings: &mut Findings) -> Option<Kind> {
@@ -106,9 +117,15 @@ fn need(entry: &Entry<'_>, findings: &mut Findings) -> Option<Kind> {
         let need = Need { name: name.to_owned(), artifacts: true, optional: false, matrix: None, span };
         return Some(Kind::Job(need));
     }
+    let text = |key| text_of(entry, key);
     let kind = match entry.mapping() {
+        Some(_) if entry.has("project") && entry.has("job") && !entry.has("pipeline") => Some(Kind::Cross(
+            cross(entry, CrossSource::Project { project: text("project"), git_ref: text("ref") }),
+        )),
         Some(_) if entry.has("project") => None,
-        Some(_) if entry.has("job") && entry.has("pipeline") => Some(Kind::CrossPipeline),
+        Some(_) if entry.has("job") && entry.has("pipeline") => {
+            Some(Kind::Cross(cross(entry, CrossSource::Pipeline(text("pipeline")))))
+        }
         Some(_) if entry.has("pipeline") => Some(Kind::Bridge),
         Some(_) if entry.has("job") && !entry.has("ref") => {
             let need = Need {
@@ -126,9 +143,14 @@ fn need(entry: &Entry<'_>, findings: &mut Findings) -> Option<Kind> {
         findings.unsupported(entry, "has an unsupported type");
         return None;
     };
-    let (keys, required): (&[&str], &[&str]) = match kind {
+    let (keys, required): (&[&str], &[&str]) = match &kind {
         Kind::Job(_) => (&["job", "artifacts", "optional", "parallel"], &["job"]),
-        Kind::CrossPipeline => (&["pipeline", "job", "artifacts", "optional"], &["pipeline", "job"]),
+        Kind::Cross(CrossNeed { source: CrossSource::Pipeline(_), .. }) => {
+            (&["pipeline", "job", "artifacts", "optional"], &["pipeline", "job"])
+        }
+        Kind::Cross(CrossNeed { source: CrossSource::Project { .. }, .. }) => {
+            (&["project", "ref", "job", "artifacts", "optional"], &["project", "ref", "job"])
+        }
         Kind::Bridge => (&["pipeline"], &["pipeline"]),
     };
     entry.allowed_keys(findings, keys);
@@ -141,6 +163,10 @@ fn need(entry: &Entry<'_>, findings: &mut Findings) -> Option<Kind> {
     }
     let artifacts = entry.boolean(findings, "artifacts");
     let optional = entry.boolean(findings, "optional");
+    if let Kind::Cross(need) = &mut kind {
+        need.artifacts = artifacts.unwrap_or(true);
+        need.optional = optional.unwrap_or(false);
+    }
     if let Kind::Job(need) = &mut kind {
         entry.get("job").and_then(Node::as_str).unwrap_or_default().clone_into(&mut need.name);
         need.artifacts = artifacts.unwrap_or(true);
@@ -157,7 +183,7 @@ fn need(entry: &Entry<'_>, findings: &mut Findings) -> Option<Kind> {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::Scheduling;
+    use crate::plan::{CrossSource, Scheduling};
     use crate::testing::{compile, errors, errors_of};
 
     fn needs_of(text: &str, job: &str) -> Vec<String> {
@@ -191,13 +217,31 @@ mod tests {
     }
 
     #[test]
+    fn artifacts_of_other_pipelines_are_carried_along() {
+        let plan = compile(
+            "a: {script: x, needs: [{pipeline: $UP, job: build}, {project: g/p, ref: main, job: b, artifacts: false}]}",
+        );
+        assert_eq!(plan.jobs[0].scheduling, Scheduling::Needs(Vec::new()));
+        let crate::plan::Action::Run(run) = &plan.jobs[0].action else { panic!("a job") };
+        let found: Vec<_> =
+            run.cross_needs.iter().map(|need| (need.job.as_str(), &need.source, need.artifacts)).collect();
+        let of_project = CrossSource::Project { project: "g/p".to_owned(), git_ref: "main".to_owned() };
+        assert_eq!(
+            found,
+            [("build", &CrossSource::Pipeline("$UP".to_owned()), true), ("b", &of_project, false)]
+        );
+    }
+
+    #[test]
     fn other_values_are_refused() {
         let at = "jobs:rspec:needs";
         for (needs, expected) in [
             ("a", " config can only be a hash or an array"),
             ("{}", " config can not be an empty hash"),
             ("[1]", ":need has an unsupported type"),
-            ("[{project: g/p, job: a, ref: main}]", ":need has an unsupported type"),
+            ("[{project: g/p, pipeline: 1, job: a}]", ":need has an unsupported type"),
+            ("[{project: g/p, job: a}]", ":need ref can't be blank"),
+            ("[{pipeline: $P, job: a, ref: main}]", ":need config contains unknown keys: ref"),
             ("[{job: a, x: y}]", ":need config contains unknown keys: x"),
             ("[{job: a, optional: x}]", ":need optional should be a boolean value"),
             ("[{job: a, parallel: 3}]", ":need:parallel config cannot use \"parallel: <number>\"."),

@@ -11,12 +11,12 @@ use weir_compiler::Answer;
 use weir_compiler::plan::{self, ArtifactAccess};
 use weir_store::artifacts::{self, Artifact, Inserted, NewArtifact};
 use weir_store::jobs::{self, Job};
-use weir_store::projects::Project;
+use weir_store::projects::{self, Project};
 use weir_store::secrets::TokenDigest;
-use weir_store::{Tx, object_deletions, secrets};
+use weir_store::{Tx, object_deletions, secrets, users};
 
-use super::access::Access;
-use super::{job_updates, jobs as job_rows};
+use super::access::{self, Access};
+use super::{job_updates, jobs as job_rows, payloads};
 use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -153,7 +153,7 @@ fn too_large(error: weir_store::Error) -> Error {
 
 /// The archive that a running job wants of an earlier one.
 pub async fn dependency(ctx: &Ctx, id: JobId, token: &Secret) -> Result<Download> {
-    let digest = TokenDigest::of(token.expose());
+    let (digest, now) = (TokenDigest::of(token.expose()), ctx.now());
     let archive = ctx
         .db
         .read(move |tx| {
@@ -161,10 +161,17 @@ pub async fn dependency(ctx: &Ctx, id: JobId, token: &Secret) -> Result<Download
                 .filter(|job| matches!(job.status, JobStatus::Running | JobStatus::Canceling))
                 .ok_or(Error::Forbidden(None))?;
             let wanted = jobs::find(tx, id)?.ok_or(Error::Forbidden(None))?;
+            let archive = artifacts::find(tx, id, ArtifactFileType::Archive)?;
             if wanted.project_id != caller.project_id {
-                return Err(Error::Forbidden(None));
+                // `needs:project`: what the job's user may have, the job may have.
+                let user = caller.user_id.map(|id| users::find(tx, id)).transpose()?.flatten();
+                let project = projects::find(tx, wanted.project_id)?.ok_or(Error::Forbidden(None))?;
+                let standing = access::standing(tx, user.as_ref(), &project, now)?;
+                if !archive.as_ref().is_some_and(|it| payloads::may_have(standing, it)) {
+                    return Err(Error::Forbidden(None));
+                }
             }
-            artifacts::find(tx, id, ArtifactFileType::Archive)?.ok_or(Error::NotFound(""))
+            archive.ok_or(Error::NotFound(""))
         })
         .await?;
     whole(ctx, archive).await

@@ -3,7 +3,7 @@
 use weir_api::environments::EnvironmentAction;
 use weir_api::id::JobId;
 use weir_api::runner::{JobInfo, JobPayload, ObjectFormat};
-use weir_api::status::ArtifactFileType;
+use weir_api::status::{Accessibility, ArtifactFileType};
 use weir_api::{GitStrategy, PipelineSource, Secret, Timestamp};
 use weir_compiler::plan;
 use weir_compiler::vars::{
@@ -12,6 +12,7 @@ use weir_compiler::vars::{
 use weir_engine::dependencies;
 use weir_engine::payload::{Archive, Caches, Facts, Git, Ref, payload};
 use weir_git::{ObjectId, RefName};
+use weir_store::artifacts::{self, Artifact};
 use weir_store::environments::{self, Environment};
 use weir_store::jobs::{self, Job};
 use weir_store::namespaces::{self, Namespace};
@@ -21,10 +22,11 @@ use weir_store::projects::{self, Project};
 use weir_store::runners::{self, Runner};
 use weir_store::users::{self, User};
 use weir_store::variables::{self, GivenVariable, Owner};
-use weir_store::{TokenKind, Tx, artifacts, deployments, queue, triggers};
+use weir_store::{TokenKind, Tx, deployments, queue, triggers};
 
 use super::pipelines::level_of;
-use super::{commits, facts};
+use super::{access, commits, facts};
+use crate::auth::{Action, Standing};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
@@ -205,12 +207,25 @@ pub fn archives(
         wanted.into_iter().filter_map(|index| ids.get(index.0 as usize).copied()).collect()
     })?
     .unwrap_or_default();
+    let (mut found, mut complete) = own_archives(tx, &wanted, now)?;
+    if let plan::Action::Run(run) = &definition.action
+        && !run.cross_needs.is_empty()
+    {
+        let (others, all) = cross_archives(tx, ctx, job, &run.cross_needs, now)?;
+        found.extend(others);
+        complete &= all;
+    }
+    Ok((found, complete))
+}
+
+/// The archives of jobs of the same pipeline.
+fn own_archives(tx: &mut Tx<'_>, wanted: &[JobId], now: Timestamp) -> Result<(Vec<Archive>, bool)> {
     if wanted.is_empty() {
         return Ok((Vec::new(), true));
     }
-    let files = artifacts::of_jobs(tx, &wanted)?;
+    let files = artifacts::of_jobs(tx, wanted)?;
     let (mut archives, mut complete) = (Vec::new(), true);
-    let mut rows = jobs::find_all(tx, &wanted)?;
+    let mut rows = jobs::find_all(tx, wanted)?;
     rows.sort_unstable_by_key(|row| row.id);
     for row in rows {
         let archive =
@@ -228,6 +243,63 @@ pub fn archives(
         }
     }
     Ok((archives, complete))
+}
+
+/// The archives of jobs of other pipelines: of the same family by the pipeline's id, or of the newest success of the
+/// job on a ref of a project whose artifacts the job's user may have. Whether none is missing.
+fn cross_archives(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    job: &Job,
+    needs: &[plan::CrossNeed],
+    now: Timestamp,
+) -> Result<(Vec<Archive>, bool)> {
+    let rows = gather(tx, ctx, job)?;
+    // What the commit says of itself plays no part in names, and reading it would hold up the queue.
+    let commit = serde_json::from_value(serde_json::json!({ "id": rows.pipeline.sha }))
+        .map_err(|error| Error::Internal(error.into()))?;
+    let all = scoped(ctx, job, &rows, &commit, |_| true)?;
+    let expand = |text: &str| expand(text, References::Blank, |name| all.get(name));
+    let (mut archives, mut complete) = (Vec::new(), true);
+    for need in needs.iter().filter(|need| need.artifacts) {
+        let name = expand(&need.job);
+        let found = match &need.source {
+            plan::CrossSource::Pipeline(id) => match expand(id).parse() {
+                Ok(id) if pipelines::are_family(tx, rows.pipeline.id, id)? => {
+                    artifacts::of_successful_job(tx, id, &name)?
+                }
+                _ => None,
+            },
+            plan::CrossSource::Project { project, git_ref } => {
+                let access = access::find_project(tx, Some(&rows.user), &expand(project), now)?;
+                match access {
+                    Some(access) => artifacts::newest_of_job(tx, access.project.id, &expand(git_ref), &name)?
+                        .filter(|archive| may_have(access.standing, archive)),
+                    None => None,
+                }
+            }
+        };
+        match found.filter(|it| it.locked || it.expire_at.is_none_or(|expiry| expiry > now)) {
+            Some(archive) => archives.push(Archive {
+                job: archive.job_id,
+                name,
+                filename: archive.filename.clone(),
+                size: i64::try_from(archive.size).unwrap_or(i64::MAX),
+            }),
+            None => complete &= need.optional,
+        }
+    }
+    Ok((archives, complete))
+}
+
+/// Whether somebody may download an archive of another project.
+pub(super) fn may_have(standing: Standing, archive: &Artifact) -> bool {
+    standing.sees_the_project()
+        && match archive.accessibility {
+            Accessibility::Public => standing.may(Action::ReadArtifacts),
+            Accessibility::Private => standing.may(Action::ReadPrivateArtifacts),
+            Accessibility::None => false,
+        }
 }
 
 /// Every variable of the job, with its level.

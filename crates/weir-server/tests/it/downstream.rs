@@ -150,7 +150,221 @@ async fn a_bridge_that_is_reset_hears_again_of_the_pipeline_that_it_has(world: W
     assert_eq!(status(&alice, &parent).await, "skipped");
 }
 
+async fn a_bridge_without_strategy_is_done_with_the_creation_and_one_with_it_fails_with_its_child(
+    world: World,
+) {
+    let alice = world.user("alice").await;
+    let files = [
+        (
+            ".gitlab-ci.yml",
+            "free: {trigger: {include: child.yml}}\nbound: {trigger: {include: child.yml, strategy: depend}}",
+        ),
+        ("child.yml", "inner: {script: x}"),
+    ];
+    let id = project(&alice, "p", &files).await;
+    let runner = Runner::new(&world).await;
+    let parent = start(&world, &alice, id).await;
+    let statuses = async |alice: &Caller| {
+        let found = bridges(alice, &parent).await;
+        let status = |name: &str| found.iter().find(|it| it["name"] == name).unwrap()["status"].clone();
+        (status("free"), status("bound"))
+    };
+    assert_eq!(statuses(&alice).await, (json!("success"), json!("running")));
+    runner.run("failed").await;
+    runner.run("failed").await;
+    assert_eq!(statuses(&alice).await, (json!("success"), json!("failed")));
+    assert_eq!(status(&alice, &parent).await, "failed");
+
+    // What goes on in the child goes on above.
+    let bound = bridges(&alice, &parent).await.into_iter().find(|it| it["name"] == "bound").unwrap();
+    let child = downstream(&bound);
+    alice.post(&format!("{child}/retry"), json!({})).await.is(201);
+    settle(&world).await;
+    assert_eq!(statuses(&alice).await.1, "pending");
+    assert_eq!(status(&alice, &parent).await, "running");
+    runner.run("success").await;
+    assert_eq!(statuses(&alice).await.1, "success");
+    assert_eq!(status(&alice, &parent).await, "success");
+
+    // A bridge that is retried starts another child.
+    let retried = alice.post(&format!("/projects/{id}/jobs/{}/retry", bound["id"]), json!({})).await.is(201);
+    assert!(retried["id"].as_i64() > bound["id"].as_i64() && retried["downstream_pipeline"].is_null());
+    settle(&world).await;
+    let again = bridges(&alice, &parent).await.into_iter().find(|it| it["name"] == "bound").unwrap();
+    assert_eq!(again["status"], "running");
+    assert_ne!(downstream(&again), child);
+}
+
+async fn a_bridge_that_gets_no_downstream_pipeline_says_why(world: World) {
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    let job = [(".gitlab-ci.yml", "inner: {script: x}")];
+    project(&bob, "hidden", &job).await;
+    let open = project(&bob, "open", &job).await;
+    bob.put(&format!("/projects/{open}"), json!({ "visibility": "public" })).await.is(200);
+    project(&alice, "other", &job).await;
+    project(&alice, "bare", &[("README", "x")]).await;
+    for (n, (trigger, reason)) in (0..).zip([
+        ("alice/gone", "downstream_bridge_project_not_found"),
+        ("bob/hidden", "downstream_bridge_project_not_found"),
+        ("$CI_PROJECT_PATH", "invalid_bridge_trigger"),
+        ("bob/open", "insufficient_bridge_permissions"),
+        ("{project: alice/other, branch: gone}", "downstream_pipeline_creation_failed"),
+        ("alice/bare", "downstream_pipeline_creation_failed"),
+        ("{include: gone.yml}", "downstream_pipeline_creation_failed"),
+        ("{include: [{artifact: a.yml, job: g}]}", "downstream_pipeline_creation_failed"),
+    ]) {
+        let id = project(
+            &alice,
+            &format!("p{n}"),
+            &[(
+                ".gitlab-ci.yml",
+                &format!("g: {{stage: build, script: x, when: manual}}\nb: {{trigger: {trigger}}}"),
+            )],
+        )
+        .await;
+        let parent = start(&world, &alice, id).await;
+        let bridge = bridges(&alice, &parent).await.remove(0);
+        assert_eq!(
+            (&bridge["status"], &bridge["failure_reason"]),
+            (&json!("failed"), &json!(reason)),
+            "{trigger}"
+        );
+        // A wrong configuration is kept with a pipeline.
+        let errors = match trigger.contains("include") {
+            true => alice.get(&downstream(&bridge)).await.is(200)["yaml_errors"].clone(),
+            false => bridge["downstream_pipeline"].clone(),
+        };
+        let expected = match trigger {
+            "{include: gone.yml}" => "Local file `gone.yml` does not exist!",
+            _ if trigger.contains("artifact") => {
+                "Job `g` not found in parent pipeline or does not have artifacts!"
+            }
+            _ => "",
+        };
+        assert!(errors.as_str().unwrap_or_default().starts_with(expected), "{errors}");
+    }
+}
+
+async fn children_have_children_and_those_none(world: World) {
+    let alice = world.user("alice").await;
+    let config = "again: {trigger: {include: .gitlab-ci.yml, strategy: depend}}";
+    let id = project(&alice, "p", &[(".gitlab-ci.yml", config)]).await;
+    let mut pipeline = start(&world, &alice, id).await;
+    for _ in 0..2 {
+        pipeline = downstream(&bridges(&alice, &pipeline).await[0]);
+    }
+    let last = bridges(&alice, &pipeline).await.remove(0);
+    assert_eq!(last["failure_reason"], "reached_max_descendant_pipelines_depth");
+    let retry = format!("/projects/{id}/jobs/{}/retry", last["id"]);
+    alice.post(&retry, json!({})).await.refuses(403, "403 Forbidden - Job is not retryable");
+}
+
+async fn projects_that_trigger_each_other_are_stopped(world: World) {
+    let alice = world.user("alice").await;
+    let trigger = |path: &str| format!("to: {{trigger: {path}}}");
+    let one = project(&alice, "one", &[(".gitlab-ci.yml", &trigger("alice/two"))]).await;
+    project(&alice, "two", &[(".gitlab-ci.yml", &trigger("alice/one"))]).await;
+    let mut pipeline = start(&world, &alice, one).await;
+    let mut length = 1;
+    loop {
+        let bridge = bridges(&alice, &pipeline).await.remove(0);
+        if bridge["status"] == "failed" {
+            assert_eq!(bridge["failure_reason"], "pipeline_loop_detected");
+            break;
+        }
+        pipeline = downstream(&bridge);
+        length += 1;
+    }
+    // one (api), two, one, two, one, two: the third of two by `pipeline` goes no further.
+    assert_eq!(length, 6);
+}
+
+async fn another_project_gets_what_the_bridge_forwards(world: World) {
+    let (alice, carol) = (world.user("alice").await, world.user("carol").await);
+    let config = "variables: {GLOBAL: g}\n\
+                  to: {variables: {OWN: '$GLOBAL of $CI_PROJECT_NAME', GIVEN: weak},\n  trigger: {project: alice/$TARGET, branch: main, strategy: depend, forward: {pipeline_variables: true},\n  inputs: {name: world}}}";
+    let target = "spec: {inputs: {name: {}}}\n---\ninner:\n  script: echo $[[ inputs.name ]]";
+    let id = project(&alice, "from", &[(".gitlab-ci.yml", config)]).await;
+    let other = project(&alice, "target", &[(".gitlab-ci.yml", target)]).await;
+    alice.invite(&format!("projects/{id}"), &carol, 30).await;
+    let runner = Runner::new(&world).await;
+    let given = json!([{ "key": "TARGET", "value": "target" }, { "key": "GIVEN", "value": "strong" }]);
+    let upstream = start_with(&world, &alice, id, given).await;
+    let bridge = bridges(&alice, &upstream).await.remove(0);
+    assert_eq!(
+        (&bridge["status"], &bridge["downstream_pipeline"]["project_id"]),
+        (&json!("running"), &json!(other))
+    );
+    // Whoever may not see the other project does not see its pipeline.
+    assert!(bridges(&carol, &upstream).await[0]["downstream_pipeline"].is_null());
+    let below = alice.get(&downstream(&bridge)).await.is(200);
+    assert_eq!((&below["source"], &below["user"]["username"]), (&json!("pipeline"), &json!("alice")));
+
+    let job = runner.run("success").await;
+    assert_eq!(job["steps"][0]["script"], json!(["echo world"]));
+    for (key, value) in [
+        ("OWN", Some("g of from")),
+        ("GLOBAL", Some("g")),
+        ("GIVEN", Some("strong")),
+        ("TARGET", Some("target")),
+        ("CI_PROJECT_NAME", Some("target")),
+        ("CI_PIPELINE_SOURCE", Some("pipeline")),
+        ("NEVER", None),
+    ] {
+        assert_eq!(variable(&job, key).as_deref(), value, "{key}");
+    }
+    assert_eq!(status(&alice, &upstream).await, "success");
+}
+
+async fn a_canceled_parent_cancels_its_children_but_not_other_projects(world: World) {
+    let alice = world.user("alice").await;
+    let config = "child: {trigger: {include: child.yml, strategy: depend}}\nother: {trigger: alice/other}";
+    let files = [
+        (".gitlab-ci.yml", config),
+        ("child.yml", "grandchild: {trigger: {include: leaf.yml, strategy: depend}}"),
+        ("leaf.yml", "inner: {script: x}"),
+    ];
+    let id = project(&alice, "p", &files).await;
+    project(&alice, "other", &[(".gitlab-ci.yml", "inner: {script: x}")]).await;
+    let parent = start(&world, &alice, id).await;
+    let found = bridges(&alice, &parent).await;
+    let below = |name: &str| downstream(found.iter().find(|it| it["name"] == name).unwrap());
+    let grandchild = downstream(&bridges(&alice, &below("child")).await[0]);
+    alice.post(&format!("{parent}/cancel"), json!({})).await.is(200);
+    settle(&world).await;
+    for canceled in [&parent, &below("child"), &grandchild] {
+        assert_eq!(status(&alice, canceled).await, "canceled", "{canceled}");
+    }
+    assert_eq!(status(&alice, &below("other")).await, "pending");
+    // Children go with their parent.
+    alice.delete(&parent).await.is(204);
+    alice.get(&grandchild).await.is(404);
+    alice.get(&below("other")).await.is(200);
+}
+
+async fn a_newer_commit_cancels_the_children_of_older_ones(world: World) {
+    let alice = world.user("alice").await;
+    let files =
+        [(".gitlab-ci.yml", "child: {trigger: {include: child.yml}}"), ("child.yml", "inner: {script: x}")];
+    let id = project(&alice, "p", &files).await;
+    let old = downstream(&bridges(&alice, &start(&world, &alice, id).await).await[0]);
+    world.pass_secs(1);
+    let body = json!({ "branch": "main", "content": "x", "commit_message": "Go on" });
+    alice.post(&format!("/projects/{id}/repository/files/more"), body).await.is(201);
+    settle(&world).await;
+    assert_eq!(status(&alice, &old).await, "canceled");
+    let new = alice.get(&format!("/projects/{id}/pipelines?source=parent_pipeline")).await.is(200);
+    assert_eq!(new[0]["status"], "pending");
+}
+
 on_each_database!(
     a_child_pipeline_is_part_of_its_parent,
     a_bridge_that_is_reset_hears_again_of_the_pipeline_that_it_has,
+    a_bridge_without_strategy_is_done_with_the_creation_and_one_with_it_fails_with_its_child,
+    a_bridge_that_gets_no_downstream_pipeline_says_why,
+    children_have_children_and_those_none,
+    projects_that_trigger_each_other_are_stopped,
+    another_project_gets_what_the_bridge_forwards,
+    a_canceled_parent_cancels_its_children_but_not_other_projects,
+    a_newer_commit_cancels_the_children_of_older_ones,
 );

@@ -39,6 +39,18 @@ pub fn self_and_upstreams(tx: &mut Tx<'_>, id: PipelineId) -> Result<Vec<Pipelin
     Ok(found)
 }
 
+/// The outermost parent of a pipeline; itself if it is no child.
+pub fn root(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<Pipeline>> {
+    let upstreams = self_and_upstreams(tx, id)?;
+    Ok(upstreams.into_iter().find(|it| !it.upstream.is_some_and(|upstream| upstream.child)))
+}
+
+/// Whether two pipelines have the same outermost parent.
+pub fn are_family(tx: &mut Tx<'_>, one: PipelineId, other: PipelineId) -> Result<bool> {
+    let roots = (root(tx, one)?, root(tx, other)?);
+    Ok(matches!(roots, (Some(one), Some(other)) if one.id == other.id))
+}
+
 /// The ids of a pipeline and of all below it, breadth first, but no more than `limit`; of child pipelines only, or
 /// of those in other projects too.
 pub fn self_and_descendants(
