@@ -6,7 +6,6 @@ mod harness;
 
 mod crash;
 mod demo;
-mod downstream;
 mod git;
 mod hostile;
 mod python_gitlab;
