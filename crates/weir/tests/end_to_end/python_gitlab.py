@@ -54,6 +54,20 @@ sleeper:
     - sleep 600
 """
 
+REVIEW = """
+review:
+  script: [echo deployed]
+  environment:
+    name: review/$CI_COMMIT_REF_SLUG
+    url: https://$CI_ENVIRONMENT_SLUG.example.com
+    on_stop: stop
+    auto_stop_in: 1 day
+stop:
+  script: [echo gone]
+  when: manual
+  environment: {name: review/$CI_COMMIT_REF_SLUG, action: stop}
+"""
+
 checks = []
 
 
@@ -429,6 +443,64 @@ def deletes_the_pipeline(gl, s):
         assert error.error_message == "404 Not found", error.error_message
     else:
         raise AssertionError("a deleted pipeline was found")
+
+
+@check
+def deploys_to_an_environment_and_stops_it(gl, s):
+    s.project.commits.create(
+        {
+            "branch": "topic",
+            "start_branch": "main",
+            "commit_message": "Deploy it",
+            "actions": [{"action": "update", "file_path": ".gitlab-ci.yml", "content": REVIEW}],
+        }
+    )
+    found = s.project.environments.list(name="review/topic", get_all=True)
+    assert [it.state for it in found] == ["available"], found
+    there = wait(
+        lambda: s.project.environments.get(found[0].id),
+        lambda it: it.last_deployment is not None,
+        "the deployment",
+    )
+    assert there.external_url == f"https://{there.slug}.example.com", there.attributes
+    assert there.tier == "development" and there.auto_stop_at is not None
+    assert there.last_deployment["deployable"]["name"] == "review"
+    assert s.project.environments.list(search="review", states="stopped", get_all=True) == []
+    there.stop()
+    wait(lambda: s.project.environments.get(there.id), lambda it: it.state == "stopped", "the stop")
+    there.delete()
+    try:
+        s.project.environments.get(there.id)
+    except gitlab.GitlabGetError as error:
+        assert error.response_code == 404, error
+    else:
+        raise AssertionError("a deleted environment was found")
+    new = s.project.environments.create({"name": "production", "external_url": "https://old.example.com"})
+    new.external_url = "https://new.example.com"
+    new.save()
+    assert s.project.environments.get(new.id).external_url == "https://new.example.com"
+
+
+@check
+def reports_a_deployment(gl, s):
+    sha = s.project.commits.get("main").id
+    made = s.project.deployments.create(
+        {"environment": "production", "sha": sha, "ref": "main", "tag": False, "status": "running"}
+    )
+    assert made.deployable is None and made.user["username"] == "root", made.attributes
+    made.status = "success"
+    made.save()
+    listed = s.project.deployments.list(environment="production", status="success", get_all=True)
+    assert [it.id for it in listed] == [made.id]
+    assert s.project.deployments.get(made.id).environment["name"] == "production"
+    assert made.mergerequests.list(get_all=True) == []
+    try:
+        s.project.deployments.delete(made.id)
+    except gitlab.GitlabDeleteError as error:
+        assert error.error_message == "Deployment currently deployed to environment", error
+    except AttributeError:
+        # This client cannot delete deployments.
+        pass
 
 
 def main():
