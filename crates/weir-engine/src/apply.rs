@@ -7,7 +7,7 @@ use crate::effect::{Changes, Effect};
 use crate::event::{Event, Outcome, Refused};
 use crate::state::{JobIndex, JobState, PipelineState};
 use crate::step::Step;
-use crate::{cancel, delayed, downstream, limits, manual, resource_group, retry, status, timeout};
+use crate::{cancel, delayed, downstream, limits, manual, rerun, resource_group, retry, status, timeout};
 
 /// Applies one event, and decides every job that it makes decidable.
 ///
@@ -28,6 +28,7 @@ pub fn apply(state: &mut PipelineState, event: Event, now: Timestamp) -> Result<
         Event::CancelInterruptible => cancel::cancel_interruptible(&mut step),
         Event::Retry { job } => retry::retry(&mut step, job)?,
         Event::RetryPipeline => retry::retry_pipeline(&mut step),
+        Event::Rerun { scope } => rerun::rerun(&mut step, scope)?,
         Event::Play { job } => manual::play(&mut step, job)?,
         Event::Unschedule { job } => delayed::unschedule(&mut step, job)?,
         Event::Due { job } => delayed::due(&mut step, job)?,

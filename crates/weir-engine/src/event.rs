@@ -3,6 +3,7 @@
 use weir_api::{FailureReason, JobStatus};
 use weir_compiler::plan::Strategy;
 
+use crate::rerun::Scope;
 use crate::state::JobIndex;
 
 /// What happened, or what someone asks for.
@@ -57,6 +58,11 @@ pub enum Event {
     },
     /// Retry every failed or canceled job.
     RetryPipeline,
+    /// Run the pipeline again, or a part of it.
+    Rerun {
+        /// What of it.
+        scope: Scope,
+    },
     /// Start a manual or delayed job now.
     Play {
         /// The job.
@@ -136,6 +142,9 @@ pub enum Refused {
     /// The job cannot be retried: it is not the newest attempt, or it has not ended.
     #[error("job is not retryable")]
     NotRetryable,
+    /// A job that would be repeated has not ended.
+    #[error("a job that would run again has not ended")]
+    StillActive,
     /// The job cannot be played: it is not manual or delayed, or it runs already.
     #[error("unplayable job")]
     NotPlayable,

@@ -23,6 +23,7 @@ pub mod manual;
 pub mod payload;
 mod process;
 pub mod queue;
+pub mod rerun;
 pub mod resource_group;
 pub mod retry;
 pub mod state;

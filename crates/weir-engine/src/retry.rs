@@ -68,7 +68,7 @@ pub(crate) fn retry_pipeline(step: &mut Step<'_>) {
 }
 
 /// Adds the next attempt of a job; only one row of a name is ever the newest.
-fn repeat(step: &mut Step<'_>, job: JobIndex, enqueue_immediately: bool) {
+pub(crate) fn repeat(step: &mut Step<'_>, job: JobIndex, enqueue_immediately: bool) {
     let now = step.now();
     step.edit(job, |old| old.retried = true);
     let row = JobState {

@@ -31,6 +31,7 @@ pub mod protected_refs;
 pub mod protection;
 pub mod pushes;
 pub mod refs;
+pub mod rerun;
 pub mod resource_groups;
 pub mod runners;
 pub mod stages;

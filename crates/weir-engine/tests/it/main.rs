@@ -10,6 +10,7 @@ mod payload;
 mod processing;
 mod queue;
 mod reference;
+mod rerun;
 mod scenario;
 mod simulation;
 mod timeouts;

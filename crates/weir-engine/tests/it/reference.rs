@@ -142,6 +142,7 @@ impl Reference {
                 }
             }
             Event::Alive { .. } | Event::Erase { .. } => panic!("{event:?} changes no status"),
+            Event::Rerun { .. } => panic!("{event:?} is none of GitLab's rules"),
         }
         Some(())
     }

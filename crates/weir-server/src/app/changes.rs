@@ -1,10 +1,10 @@
 //! The one way in which the server changes a pipeline, and who hears of it.
 
-use weir_api::id::{JobId, PipelineId, ProjectId};
+use weir_api::id::{JobId, PipelineId, ProjectId, UserId};
 use weir_api::{JobStatus, Timestamp};
 use weir_engine::{Changes, Effect, Event, JobIndex, PipelineState, Refused, status};
 use weir_store::pipelines::{self, Transition};
-use weir_store::{Tx, artifacts, projects, resource_groups};
+use weir_store::{Tx, artifacts, deployments, jobs, projects, resource_groups};
 
 use super::environments;
 use super::outbox::{self, Task};
@@ -127,6 +127,30 @@ pub fn announce(ctx: &Ctx, project: ProjectId, pipeline: PipelineId, transition:
     if transition.changes.effects.iter().any(|effect| matches!(effect, Effect::Enqueue(_))) {
         ctx.bus.wake(Wake::Queue);
     }
+}
+
+/// Sets for whom jobs run, and who deploys with them.
+pub fn set_user(tx: &mut Tx<'_>, ids: &[JobId], user: UserId) -> Result<()> {
+    jobs::set_user(tx, ids, user)?;
+    Ok(deployments::set_user(tx, ids, user)?)
+}
+
+/// The jobs that a transition made or lets wait for their turn again: they run for whoever asked for it.
+/// Source: `app/services/ci/clone_job_service.rb`, `app/services/ci/reset_skipped_jobs_service.rb`.
+pub fn renewed(tx: &mut Tx<'_>, ctx: &Ctx, done: &Transition) -> Result<Vec<JobId>> {
+    let now = ctx.now();
+    let mut renewed = Vec::new();
+    for effect in &done.changes.effects {
+        if let Effect::JobStatus { job, to: JobStatus::Created, .. } = effect {
+            renewed.push(id_of(done, *job)?);
+        }
+    }
+    let changed = done.changes.jobs.iter().map(|index| id_of(done, *index)).collect::<Result<Vec<_>>>()?;
+    let made = |job: &jobs::Job| job.retry_of.is_some() && !job.retried && job.created_at == now;
+    renewed.extend(jobs::find_all(tx, &changed)?.iter().filter(|job| made(job)).map(|job| job.id));
+    renewed.sort_unstable();
+    renewed.dedup();
+    Ok(renewed)
 }
 
 /// The id of a job of a transition, which it must know.

@@ -247,6 +247,10 @@ fn variables(ctx: &Ctx, rows: &Rows, trigger: &Trigger, mut all: Variables) -> R
             forwarded.push(facts::given(ctx, given)?);
         }
     }
+    // Whoever gave the bridge variables meant them for its downstream pipeline.
+    for given in &rows.played {
+        forwarded.push(facts::given(ctx, given)?);
+    }
     let new = |variable: Variable| NewVariable {
         value: variable.text().to_owned(),
         variable_type: if variable.file { VariableType::File } else { VariableType::EnvVar },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use weir_api::JobStatus;
-use weir_api::id::{JobId, PipelineId, ProjectId, TagSetId};
+use weir_api::id::{JobId, PipelineId, ProjectId, TagSetId, UserId};
 use weir_compiler::plan::When;
 use weir_engine::{Event, Refused};
 use weir_store::artifacts::{self, Artifact};
@@ -13,7 +13,7 @@ use weir_store::projects::{self, Project};
 use weir_store::runners::{self, Runner, RunnerManager};
 use weir_store::traces::{self, Trace};
 use weir_store::users::{self, User};
-use weir_store::{Tx, deployments, tag_sets, variables};
+use weir_store::{Tx, tag_sets, variables};
 
 use super::access::{self, Access};
 use super::pipelines::{NewVariable, seal};
@@ -282,6 +282,7 @@ async fn change(
     id: JobId,
     event: impl Fn(&Job) -> Event + Send + 'static,
     refused: impl Fn(Refused) -> Error + Send + Copy + 'static,
+    for_user: Option<UserId>,
     more: impl Fn(&mut Tx<'_>, &Job, JobId) -> Result<()> + Send + 'static,
 ) -> Result<JobId> {
     let (project, shared) = (access.project.id, ctx.clone());
@@ -297,6 +298,11 @@ async fn change(
                 if other > id && jobs::find(tx, other)?.is_some_and(|it| it.retry_of == Some(job.index)) {
                     result = other;
                 }
+            }
+            if let Some(user) = for_user {
+                let mut renewed = changes::renewed(tx, &shared, &done)?;
+                renewed.push(result);
+                changes::set_user(tx, &renewed, user)?;
             }
             more(tx, &job, result)?;
             Ok::<_, Error>((job.pipeline_id, done, result))
@@ -332,7 +338,7 @@ pub async fn cancel(ctx: &Ctx, access: &Access, id: JobId, force: bool) -> Resul
         return Err(Error::RecordNotFound);
     }
     let event = move |job: &Job| Event::Cancel { job: job.index, force };
-    match change(ctx, access, id, event, |_| Error::PreconditionFailed, |_, _, _| Ok(())).await {
+    match change(ctx, access, id, event, |_| Error::PreconditionFailed, None, |_, _, _| Ok(())).await {
         Ok(_) | Err(Error::PreconditionFailed) => find(ctx, access, id).await,
         Err(error) => Err(error),
     }
@@ -341,17 +347,14 @@ pub async fn cancel(ctx: &Ctx, access: &Access, id: JobId, force: bool) -> Resul
 /// Retries a job: a new one of the same name.
 pub async fn retry(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
     demand_ref(ctx, access, id).await?;
-    let by = user.id;
     let new = change(
         ctx,
         access,
         id,
         |job| Event::Retry { job: job.index },
         |_| Error::forbidden("Job is not retryable"),
-        move |tx, _, new| {
-            jobs::set_user(tx, &[new], by)?;
-            Ok(deployments::set_user(tx, &[new], by)?)
-        },
+        Some(user.id),
+        |_, _, _| Ok(()),
     )
     .await?;
     find_any(ctx, access, user, new).await
@@ -370,7 +373,7 @@ pub async fn play(
     if !matches!(definition.when, When::Manual | When::Delayed) {
         return Err(Error::BadRequest("Unplayable Job".to_owned()));
     }
-    let by = user.id;
+    super::protection::demand_variables(access, &given)?;
     let given = seal(ctx, &given)?;
     let played = change(
         ctx,
@@ -378,8 +381,8 @@ pub async fn play(
         id,
         |job| Event::Play { job: job.index },
         |_| Error::BadRequest("Unplayable Job".to_owned()),
+        Some(user.id),
         move |tx, _, played| {
-            jobs::set_user(tx, &[played], by)?;
             if !given.is_empty() {
                 variables::set_for_job(tx, played, &given)?;
             }
@@ -388,6 +391,18 @@ pub async fn play(
     )
     .await?;
     find_any(ctx, access, user, played).await
+}
+
+/// Lets a delayed job wait for a person instead. Source: `app/services/ci/build_unschedule_service.rb`.
+///
+/// # Errors
+/// 400 if it is not delayed, or its time has come.
+pub async fn unschedule(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
+    demand_ref(ctx, access, id).await?;
+    let refused = |_| Error::BadRequest("Job is not scheduled".to_owned());
+    change(ctx, access, id, |job| Event::Unschedule { job: job.index }, refused, None, |_, _, _| Ok(()))
+        .await?;
+    find_any(ctx, access, user, id).await
 }
 
 /// Erases a job's trace and artifacts. A Developer may erase what they started on a ref that is not protected.
@@ -406,6 +421,7 @@ pub async fn erase(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result
         id,
         |job| Event::Erase { job: job.index },
         |_| Error::forbidden("Job is not erasable!"),
+        None,
         move |tx, job, _| Ok(jobs::set_erased_by(tx, job.id, Some(user))?),
     )
     .await?;

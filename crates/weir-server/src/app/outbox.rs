@@ -10,7 +10,7 @@ use weir_api::id::{JobId, PipelineId, ProjectId, ResourceGroupId, UserId};
 use weir_store::Tx;
 use weir_store::outbox::{self, Due};
 
-use super::{downstream, environments, resource_groups};
+use super::{downstream, environments, rerun, resource_groups};
 use crate::ctx::Ctx;
 use crate::error::Result;
 
@@ -29,6 +29,13 @@ pub enum Task {
     CreateDownstream {
         /// The bridge.
         bridge: JobId,
+    },
+    /// Run again what failed in the downstream pipeline of a bridge.
+    RerunDownstream {
+        /// The bridge.
+        bridge: JobId,
+        /// On whose behalf.
+        user: UserId,
     },
     /// Give the resource of a group to the job whose turn it is, if it is free.
     AssignResource {
@@ -118,6 +125,7 @@ async fn attempt(ctx: &Ctx, due: Due) -> Result<()> {
 async fn perform(ctx: &Ctx, task: &Task) -> Result<()> {
     match task {
         Task::CreateDownstream { bridge } => downstream::create(ctx, *bridge).await,
+        Task::RerunDownstream { bridge, user } => rerun::downstream(ctx, *bridge, *user).await,
         Task::AssignResource { group } => resource_groups::assign(ctx, *group).await,
         Task::FollowDownstream { pipeline } => downstream::follow(ctx, *pipeline).await,
         Task::RestartUpstream { pipeline } => downstream::restart(ctx, *pipeline).await,
@@ -136,6 +144,8 @@ async fn give_up(ctx: &Ctx, task: &Task) -> Result<()> {
         }
         // The next job of the group that asks for the resource, or ends, has it assigned again.
         Task::AssignResource { .. } => Ok(()),
+        // What failed stays failed; whoever wanted it again sees that.
+        Task::RerunDownstream { .. } => Ok(()),
         Task::FollowDownstream { .. } | Task::RestartUpstream { .. } | Task::CancelChildren { .. } => Ok(()),
         Task::StopEnvironments { .. } => Ok(()),
     }

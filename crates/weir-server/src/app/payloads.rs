@@ -40,7 +40,7 @@ pub(super) struct Rows {
     runner: Option<Runner>,
     settings: Vec<(Owner, StoredVariable)>,
     pub(super) given: Vec<GivenVariable>,
-    played: Vec<GivenVariable>,
+    pub(super) played: Vec<GivenVariable>,
     /// Of the trigger that started the pipeline.
     short_token: Option<String>,
     /// The schedule that made the pipeline, and its variables.

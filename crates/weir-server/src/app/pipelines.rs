@@ -14,11 +14,10 @@ use weir_api::id::{PipelineId, ProjectId, UserId};
 use weir_api::pipelines::PipelineVariable;
 use weir_api::{PipelineSource, Timestamp};
 use weir_engine::{Event, Refused};
-use weir_store::jobs;
 use weir_store::pipelines::{self, Filter, Pipeline};
 use weir_store::projects::Project;
 use weir_store::users::{self, User};
-use weir_store::{Tx, deployments, variables};
+use weir_store::{Tx, variables};
 
 use super::access::Access;
 use super::{changes, commits, facts, protection, resource_groups};
@@ -152,15 +151,8 @@ async fn change(
                 Error::forbidden(refused.to_string())
             })?;
             if let Some(user) = user {
-                let mut new = Vec::new();
-                for index in &done.changes.jobs {
-                    let job = changes::id_of(&done, *index)?;
-                    if jobs::find(tx, job)?.is_some_and(|it| it.retry_of.is_some() && !it.retried) {
-                        new.push(job);
-                    }
-                }
-                jobs::set_user(tx, &new, user)?;
-                deployments::set_user(tx, &new, user)?;
+                let renewed = changes::renewed(tx, &shared, &done)?;
+                changes::set_user(tx, &renewed, user)?;
             }
             Ok::<_, Error>(done)
         })

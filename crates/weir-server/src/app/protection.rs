@@ -9,6 +9,7 @@ use weir_store::projects::Project;
 use weir_store::{Tx, protected_refs, users};
 
 use super::access::{self, Access};
+use super::pipelines::NewVariable;
 use crate::auth::Action;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -108,8 +109,16 @@ pub async fn demand_run(ctx: &Ctx, access: &Access, pipeline: &Pipeline) -> Resu
     if may { Ok(()) } else { Err(Error::Forbidden(None)) }
 }
 
+/// Demands that the caller may give variables to what runs; 403 if not.
+/// Source: `app/services/ci/play_build_service.rb`.
+pub fn demand_variables(access: &Access, given: &[NewVariable]) -> Result<()> {
+    let minimum = access.project.settings.ci_pipeline_variables_minimum_override_role;
+    let allowed = minimum.is_some_and(|minimum| access.standing.level >= minimum);
+    if given.is_empty() || allowed { Ok(()) } else { Err(Error::Forbidden(None)) }
+}
+
 /// Whether the caller may change what runs in a pipeline: nobody does in an archived project.
-fn may_run_pipeline(tx: &mut Tx<'_>, access: &Access, pipeline: &Pipeline) -> Result<bool> {
+pub fn may_run_pipeline(tx: &mut Tx<'_>, access: &Access, pipeline: &Pipeline) -> Result<bool> {
     if access.project.archived {
         return Ok(false);
     }

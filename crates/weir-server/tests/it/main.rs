@@ -21,6 +21,7 @@ macro_rules! on_each_database {
     };
 }
 
+mod actions;
 mod branches;
 mod browser;
 mod commit_statuses;
@@ -41,6 +42,7 @@ mod pipeline_schedules;
 mod projects;
 mod protected_refs;
 mod replicas;
+mod rerun;
 mod resource_groups;
 mod scene;
 mod tags;

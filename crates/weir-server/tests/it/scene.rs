@@ -19,6 +19,16 @@ pub(crate) struct Taken {
     pub(crate) id: i64,
     pub(crate) name: String,
     token: String,
+    /// The payload's variables.
+    variables: Vec<(String, String)>,
+}
+
+impl Taken {
+    /// A variable of its payload; empty if it has none of this name.
+    pub(crate) fn variable(&self, key: &str) -> &str {
+        let found = self.variables.iter().rev().find(|(name, _)| name == key);
+        found.map_or("", |(_, value)| value)
+    }
 }
 
 impl<'w> Scene<'w> {
@@ -34,10 +44,13 @@ impl<'w> Scene<'w> {
 
     /// Commits another configuration; no pipeline runs for it.
     pub(crate) async fn configure(&self, configuration: &str) {
-        let path = self.path("/repository/files/.gitlab-ci.yml");
-        let body = json!({
-            "branch": "main", "commit_message": "Configure [skip ci]", "content": configuration,
-        });
+        self.write(".gitlab-ci.yml", configuration).await;
+    }
+
+    /// Commits a file; no pipeline runs for it.
+    pub(crate) async fn write(&self, file: &str, content: &str) {
+        let path = self.path(&format!("/repository/files/{file}"));
+        let body = json!({ "branch": "main", "commit_message": "Write [skip ci]", "content": content });
         let written = self.alice.call(Method::PUT, &path, Some(body.clone())).await;
         if written.status != 200 {
             self.alice.post(&path, body).await.is(201);
@@ -72,10 +85,12 @@ impl<'w> Scene<'w> {
         let request = json!({ "token": self.runner, "info": { "features": features } });
         let payload = self.world.anonymous().post("/jobs/request", request).await.is(201);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let variables = payload["variables"].as_array().unwrap();
         Taken {
             id: payload["id"].as_i64().unwrap(),
             name: text(&payload["job_info"]["name"]),
             token: text(&payload["token"]),
+            variables: variables.iter().map(|it| (text(&it["key"]), text(&it["value"]))).collect(),
         }
     }
 

@@ -29,6 +29,7 @@ pub fn routes() -> Router<Ctx> {
         .route("/projects/{id}/jobs/{job_id}/cancel", post(cancel))
         .route("/projects/{id}/jobs/{job_id}/retry", post(retry))
         .route("/projects/{id}/jobs/{job_id}/play", post(play))
+        .route("/projects/{id}/jobs/{job_id}/unschedule", post(unschedule))
         .route("/projects/{id}/jobs/{job_id}/erase", post(erase))
         .route("/projects/{id}/pipelines/{pipeline_id}/jobs", get(list_of_pipeline))
         .route("/projects/{id}/pipelines/{pipeline_id}/bridges", get(bridges_of_pipeline))
@@ -150,6 +151,14 @@ pub async fn play(call: Call) -> Result<Response> {
     let user = call.caller.signed_in()?;
     let played = jobs::play(&call.ctx, &access, user, call.id("job_id")?, variables).await?;
     Ok(respond::ok(entity::jobs::any(&call.ctx, &played)))
+}
+
+/// `POST /projects/:id/jobs/:job_id/unschedule`: in GitLab on its pages only
+pub async fn unschedule(call: Call) -> Result<Response> {
+    let access = call.project(Action::UpdateJob).await?;
+    let user = call.caller.signed_in()?;
+    let found = jobs::unschedule(&call.ctx, &access, user, call.id("job_id")?).await?;
+    Ok(respond::ok(entity::jobs::any(&call.ctx, &found)))
 }
 
 /// `POST /projects/:id/jobs/:job_id/erase`

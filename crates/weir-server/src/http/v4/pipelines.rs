@@ -3,15 +3,16 @@
 use axum::Router;
 use axum::response::Response;
 use axum::routing::{get, post, put};
-use weir_api::id::PipelineId;
+use weir_api::id::{JobId, PipelineId};
 use weir_api::{JobStatus, VariableType};
 use weir_store::Sort;
 use weir_store::pipelines::{Filter, OrderBy, Scope};
 
 use crate::app::pipelines::{self, NewVariable};
+use crate::app::rerun::{self, What};
 use crate::auth::Action;
 use crate::ctx::Ctx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::entity;
 use crate::http::paginate::Page;
 use crate::http::params::Fields;
@@ -28,6 +29,7 @@ pub fn routes() -> Router<Ctx> {
         .route("/projects/{id}/pipelines/{pipeline_id}/variables", get(variables))
         .route("/projects/{id}/pipelines/{pipeline_id}/cancel", post(cancel))
         .route("/projects/{id}/pipelines/{pipeline_id}/retry", post(retry))
+        .route("/projects/{id}/pipelines/{pipeline_id}/rerun", post(run_again))
         .route("/projects/{id}/pipelines/{pipeline_id}/metadata", put(metadata))
 }
 
@@ -142,6 +144,33 @@ pub async fn retry(call: Call) -> Result<Response> {
     let user = call.caller.signed_in()?;
     let retried = pipelines::retry(&call.ctx, &access, user, call.id("pipeline_id")?).await?;
     Ok(respond::created(entity::pipelines::full(&call.ctx, &access.project, &retried)))
+}
+
+/// `POST /projects/:id/pipelines/:pipeline_id/rerun`: not in GitLab; see `docs/rerun.md`
+pub async fn run_again(call: Call) -> Result<Response> {
+    let access = call.project(Action::UpdatePipeline).await?;
+    let mut fields = call.params.fields();
+    let what = what(&mut fields);
+    let variables = fields.hashes("variables", new_variable).unwrap_or_default();
+    fields.check()?;
+    let what = what.ok_or_else(|| {
+        Error::parameter("job_id, job are missing, at least one parameter must be provided".to_owned())
+    })?;
+    let user = call.caller.signed_in()?;
+    let id = call.id("pipeline_id")?;
+    let again = rerun::rerun(&call.ctx, &access, user, id, what, &variables).await?;
+    Ok(respond::created(entity::pipelines::full(&call.ctx, &access.project, &again)))
+}
+
+/// What is to run again; none if a job is to be named and is not.
+fn what(fields: &mut Fields<'_>) -> Option<What> {
+    let job_id = fields.parsed::<JobId>("job_id").map(What::FromId);
+    let job = fields.text("job").map(What::FromName);
+    match fields.choice("scope", &[("all", "all"), ("failed", "failed"), ("from", "from")]) {
+        Some("from") => job_id.or(job),
+        Some("failed") => Some(What::Failed),
+        _ => Some(What::All),
+    }
 }
 
 /// `PUT /projects/:id/pipelines/:pipeline_id/metadata`
