@@ -230,9 +230,10 @@ async fn a_bridge_that_gets_no_downstream_pipeline_says_why(world: World) {
             "{trigger}"
         );
         // A wrong configuration is kept with a pipeline.
-        let errors = match trigger.contains("include") {
-            true => alice.get(&downstream(&bridge)).await.is(200)["yaml_errors"].clone(),
-            false => bridge["downstream_pipeline"].clone(),
+        let errors = if trigger.contains("include") {
+            alice.get(&downstream(&bridge)).await.is(200)["yaml_errors"].clone()
+        } else {
+            bridge["downstream_pipeline"].clone()
         };
         let expected = match trigger {
             "{include: gone.yml}" => "Local file `gone.yml` does not exist!",
