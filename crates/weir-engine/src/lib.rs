@@ -31,6 +31,7 @@ pub mod status;
 mod step;
 pub mod timeout;
 pub mod trace;
+pub mod trust;
 
 pub use apply::apply;
 pub use create::create;

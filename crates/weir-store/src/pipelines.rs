@@ -15,6 +15,7 @@ use weir_compiler::plan::OnNewCommit;
 
 use crate::columns::{Columns, all};
 use crate::filter::Conditions;
+use crate::merge_requests::MergeRequest;
 use crate::{Page, Result, Row, Sort, Tx, artifacts, bulk, params, queue, traces};
 
 /// A pipeline.
@@ -225,8 +226,6 @@ pub enum Scope {
 pub struct Filter {
     /// Only of this project.
     pub project_id: Option<ProjectId>,
-    /// Only those that ran for this merge request, in whatever project.
-    pub merge_request_id: Option<MergeRequestId>,
     /// Only of this group.
     pub scope: Option<Scope>,
     /// Only with this status.
@@ -278,7 +277,6 @@ pub enum OrderBy {
 fn conditions(filter: &Filter) -> Conditions<'_> {
     let mut c = Conditions::default();
     c.maybe("p.project_id = $?", filter.project_id.as_ref());
-    c.maybe("p.merge_request_id = $?", filter.merge_request_id.as_ref());
     match filter.scope {
         Some(Scope::Running) => c.is("p.status = 'running'"),
         Some(Scope::Pending) => c.is("p.status = 'pending'"),
@@ -396,6 +394,43 @@ pub fn redundant(
          ORDER BY p.id"
     );
     all(&tx.query(&sql, params![project_id, ref_name, id])?, read)
+}
+
+/// The pipelines of a merge request: those that ran for it, in whatever project, and those of its commits on its source
+/// branch. Source: `Ci::PipelinesForMergeRequestFinder`.
+const OF_MERGE_REQUEST: &str = "(p.merge_request_id = $1 OR (p.project_id = $2 AND p.ref = $3 AND NOT p.tag
+     AND p.sha IN (SELECT d.sha FROM merge_request_diffs d WHERE d.merge_request_id = $1))) AND NOT p.child";
+
+/// The pipelines of a merge request, the newest first.
+pub fn of_merge_request(tx: &mut Tx<'_>, it: &MergeRequest, page: Page) -> Result<Vec<Pipeline>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM pipelines p WHERE {OF_MERGE_REQUEST} ORDER BY p.id DESC LIMIT $4 OFFSET $5"
+    );
+    let params = params![it.id, it.source_project_id, it.source_branch, page.limit, page.offset];
+    all(&tx.query(&sql, params)?, read)
+}
+
+/// How many pipelines [`of_merge_request`] has.
+pub fn count_of_merge_request(tx: &mut Tx<'_>, it: &MergeRequest) -> Result<i64> {
+    let sql = format!("SELECT count(*) FROM pipelines p WHERE {OF_MERGE_REQUEST}");
+    tx.query_one(&sql, params![it.id, it.source_project_id, it.source_branch])?.get(0)
+}
+
+/// The newest pipeline of a merge request's newest commit.
+pub fn head_of_merge_request(tx: &mut Tx<'_>, it: &MergeRequest) -> Result<Option<Pipeline>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM pipelines p
+         WHERE {OF_MERGE_REQUEST} AND (p.sha = $4 OR p.source_sha = $4) ORDER BY p.id DESC LIMIT 1"
+    );
+    let params = params![it.id, it.source_project_id, it.source_branch, it.sha];
+    tx.query_opt(&sql, params)?.as_ref().map(read).transpose()
+}
+
+/// Whether a commit of a merge request has run for it.
+pub fn has_for_head(tx: &mut Tx<'_>, id: MergeRequestId, sha: &str) -> Result<bool> {
+    let sql =
+        "SELECT id FROM pipelines WHERE merge_request_id = $1 AND (sha = $2 OR source_sha = $2) LIMIT 1";
+    Ok(tx.query_opt(sql, params![id, sha])?.is_some())
 }
 
 /// A pipeline's stages, in order.

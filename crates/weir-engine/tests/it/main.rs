@@ -14,3 +14,4 @@ mod rerun;
 mod scenario;
 mod simulation;
 mod timeouts;
+mod trust;

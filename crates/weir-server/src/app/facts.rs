@@ -12,6 +12,7 @@ use weir_store::projects::Project;
 use weir_store::users::User;
 use weir_store::variables::{self, GivenVariable, Owner};
 
+use super::merge_requests::RequestFacts;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
@@ -100,6 +101,8 @@ pub struct PipelineOf<'a> {
     pub commit: &'a Commit,
     /// The bridge that starts it.
     pub upstream: Option<Upstream>,
+    /// Its merge request, and the open ones of its branch.
+    pub requests: RequestFacts,
 }
 
 impl PipelineOf<'_> {
@@ -117,7 +120,11 @@ impl PipelineOf<'_> {
                 sha: of.commit.id.clone(),
                 before_sha: of.before_sha.unwrap_or(ZEROS).to_owned(),
                 ref_name: of.ref_name.to_owned(),
-                ref_kind: if of.tag { RefKind::Tag } else { RefKind::Branch },
+                ref_kind: match (&of.requests.merge_request, of.tag) {
+                    (Some(_), _) => RefKind::MergeRequest,
+                    (None, true) => RefKind::Tag,
+                    (None, false) => RefKind::Branch,
+                },
                 ref_protected: of.protected,
                 message: of.commit.message.clone(),
                 author: format!("{} <{}>", of.commit.author_name, of.commit.author_email),
@@ -125,13 +132,13 @@ impl PipelineOf<'_> {
                 timestamp: of.commit.committed_date.as_ref().map(ToString::to_string).unwrap_or_default(),
                 tag_message: None,
             },
-            merge_request: None,
+            merge_request: of.requests.merge_request.clone(),
             upstream: of.upstream.map(|upstream| UpstreamFacts {
                 pipeline_id: upstream.pipeline_id,
                 project_id: upstream.project_id,
                 job_id: upstream.job_id,
             }),
-            open_merge_requests: Vec::new(),
+            open_merge_requests: of.requests.open.clone(),
             kubernetes_active: false,
             deploy_freeze: false,
             external_pull_request: None,

@@ -195,6 +195,9 @@ fn refusal(
 ) -> Result<Option<FailureReason>> {
     let project = projects::find(tx, job.project_id)?;
     let user = job.user_id.map(|id| users::find(tx, id)).transpose()?.flatten();
+    if !super::trust::lets_claim(tx, job)? {
+        return Ok(Some(FailureReason::UnmetPrerequisites));
+    }
     let checks = Checks {
         dependencies_valid,
         required: required_features(definition, false),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use weir_api::JobStatus;
 use weir_api::id::{JobId, PipelineId, ProjectId, TagSetId, UserId};
 use weir_compiler::plan::When;
+use weir_engine::trust::Act;
 use weir_engine::{Event, Refused};
 use weir_store::artifacts::{self, Artifact};
 use weir_store::jobs::{self, Filter, Job};
@@ -312,9 +313,9 @@ async fn change(
     Ok(result)
 }
 
-/// A job on a protected ref is changed only by those who may change the ref; one whose deployment was overtaken by
-/// nobody (`app/policies/ci/deployable_policy.rb`).
-async fn demand_ref(ctx: &Ctx, access: &Access, id: JobId) -> Result<Job> {
+/// A job on a protected ref is changed only by those who may change the ref, and started only if its commit may run;
+/// one whose deployment was overtaken is changed by nobody (`app/policies/ci/deployable_policy.rb`).
+async fn demand_ref(ctx: &Ctx, access: &Access, id: JobId, act: Option<Act>) -> Result<Job> {
     let project = access.project.id;
     let (job, pipeline) = ctx
         .db
@@ -327,13 +328,16 @@ async fn demand_ref(ctx: &Ctx, access: &Access, id: JobId) -> Result<Job> {
             Ok::<_, Error>((job, pipeline))
         })
         .await?;
-    super::protection::demand_run(ctx, access, &pipeline).await?;
+    match act {
+        Some(act) => super::trust::demand(ctx, access, &pipeline, act).await?,
+        None => super::protection::demand_run(ctx, access, &pipeline).await?,
+    }
     Ok(job)
 }
 
 /// Cancels a job. One that has ended stays as it is.
 pub async fn cancel(ctx: &Ctx, access: &Access, id: JobId, force: bool) -> Result<JobDetails> {
-    let job = demand_ref(ctx, access, id).await?;
+    let job = demand_ref(ctx, access, id, None).await?;
     if job.bridge {
         return Err(Error::RecordNotFound);
     }
@@ -346,7 +350,7 @@ pub async fn cancel(ctx: &Ctx, access: &Access, id: JobId, force: bool) -> Resul
 
 /// Retries a job: a new one of the same name.
 pub async fn retry(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
-    demand_ref(ctx, access, id).await?;
+    demand_ref(ctx, access, id, Some(Act::Retry)).await?;
     let new = change(
         ctx,
         access,
@@ -368,7 +372,7 @@ pub async fn play(
     id: JobId,
     given: Vec<NewVariable>,
 ) -> Result<JobDetails> {
-    let job = demand_ref(ctx, access, id).await?;
+    let job = demand_ref(ctx, access, id, Some(Act::Play)).await?;
     let definition = ctx.db.read(move |tx| jobs::definition(tx, &job)).await?;
     if !matches!(definition.when, When::Manual | When::Delayed) {
         return Err(Error::BadRequest("Unplayable Job".to_owned()));
@@ -398,7 +402,7 @@ pub async fn play(
 /// # Errors
 /// 400 if it is not delayed, or its time has come.
 pub async fn unschedule(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
-    demand_ref(ctx, access, id).await?;
+    demand_ref(ctx, access, id, None).await?;
     let refused = |_| Error::BadRequest("Job is not scheduled".to_owned());
     change(ctx, access, id, |job| Event::Unschedule { job: job.index }, refused, None, |_, _, _| Ok(()))
         .await?;
@@ -407,7 +411,7 @@ pub async fn unschedule(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> R
 
 /// Erases a job's trace and artifacts. A Developer may erase what they started on a ref that is not protected.
 pub async fn erase(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
-    let job = demand_ref(ctx, access, id).await?;
+    let job = demand_ref(ctx, access, id, None).await?;
     if job.bridge {
         return Err(Error::RecordNotFound);
     }

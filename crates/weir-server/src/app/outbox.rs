@@ -124,7 +124,7 @@ async fn attempt(ctx: &Ctx, due: Due) -> Result<()> {
 
 async fn perform(ctx: &Ctx, task: &Task) -> Result<()> {
     match task {
-        Task::CreateDownstream { bridge } => downstream::create(ctx, *bridge).await,
+        Task::CreateDownstream { bridge } => Box::pin(downstream::create(ctx, *bridge)).await,
         Task::RerunDownstream { bridge, user } => rerun::downstream(ctx, *bridge, *user).await,
         Task::AssignResource { group } => resource_groups::assign(ctx, *group).await,
         Task::FollowDownstream { pipeline } => downstream::follow(ctx, *pipeline).await,

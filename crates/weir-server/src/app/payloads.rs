@@ -24,6 +24,7 @@ use weir_store::users::{self, User};
 use weir_store::variables::{self, GivenVariable, Owner};
 use weir_store::{TokenKind, Tx, deployments, queue, triggers};
 
+use super::merge_requests::{self, RequestFacts, RequestOf};
 use super::pipelines::level_of;
 use super::{access, commits, facts};
 use crate::auth::{Action, Standing};
@@ -35,6 +36,9 @@ pub(super) struct Rows {
     pub(super) project: Project,
     namespaces: Vec<Namespace>,
     pub(super) pipeline: Pipeline,
+    /// The merge request of the pipeline.
+    of: Option<RequestOf>,
+    requests: RequestFacts,
     pub(super) definition: plan::Job,
     pub(super) user: User,
     runner: Option<Runner>,
@@ -47,6 +51,15 @@ pub(super) struct Rows {
     schedule: Option<(PipelineSchedule, Vec<GivenVariable>)>,
     running_on_instance_runners: i64,
     environment: Option<Environment>,
+}
+
+impl Rows {
+    /// Whether the commit comes from another project.
+    fn is_foreign(&self) -> bool {
+        self.of
+            .as_ref()
+            .is_some_and(|of| of.request.target_project_id == self.project.id && of.request.is_for_fork())
+    }
 }
 
 /// The payload of a job that a runner has just taken, with the job's token.
@@ -94,6 +107,8 @@ pub async fn build(ctx: &Ctx, job: &Job, token: &Secret, archives: Vec<Archive>)
             object_format: ObjectFormat::Sha1,
             reference: if rows.pipeline.tag {
                 Ref::Tag(&rows.pipeline.ref_name)
+            } else if rows.pipeline.ref_name.starts_with("refs/merge-requests/") {
+                Ref::MergeRequest(&rows.pipeline.ref_name)
             } else {
                 Ref::Branch(&rows.pipeline.ref_name)
             },
@@ -106,7 +121,8 @@ pub async fn build(ctx: &Ctx, job: &Job, token: &Secret, archives: Vec<Archive>)
         },
         caches: Caches {
             index: None,
-            separated: rows.project.settings.ci_separated_caches,
+            // What others wrote never fills the caches of the project's own code that is trusted.
+            separated: rows.project.settings.ci_separated_caches || rows.is_foreign(),
             protected: rows.pipeline.protected,
         },
         dependencies: archives,
@@ -176,10 +192,15 @@ pub(super) fn gather(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job) -> Result<Rows> {
         }
         None => None,
     };
+    let of = merge_requests::of_pipeline(tx, &pipeline)?;
+    let branch = (!pipeline.tag).then_some(pipeline.ref_name.as_str());
+    let requests = merge_requests::facts(tx, ctx, &project, branch, of.as_ref())?;
     Ok(Rows {
         environment,
         namespaces: namespaces::ancestors(tx, project.namespace_id)?,
         pipeline,
+        of,
+        requests,
         short_token,
         schedule,
         user: job.user_id.map(|id| users::find(tx, id)).transpose()?.flatten().ok_or_else(gone)?,
@@ -340,13 +361,14 @@ pub(super) fn scoped(
         created_at: Some(rows.pipeline.created_at),
         name: rows.pipeline.name.as_deref(),
         source: rows.pipeline.source,
-        ref_name: &rows.pipeline.ref_name,
+        ref_name: rows.of.as_ref().map_or(&rows.pipeline.ref_name, |of| &of.request.source_branch),
         tag: rows.pipeline.tag,
         protected: rows.pipeline.protected,
         before_sha: rows.pipeline.before_sha.as_deref(),
         schedule_description: rows.schedule.as_ref().map(|(schedule, _)| schedule.description.as_str()),
         commit,
         upstream: rows.pipeline.upstream,
+        requests: rows.requests.clone(),
     }
     .facts();
     let server = facts::server(ctx);

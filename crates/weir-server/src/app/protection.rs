@@ -138,8 +138,11 @@ pub fn user_may_run(tx: &mut Tx<'_>, job: &Job, now: Timestamp) -> Result<bool> 
     may_run_pipeline(tx, &access, &pipeline)
 }
 
-/// The full name of a pipeline's branch or tag.
+/// The full name of a pipeline's branch or tag, or of its merge request's ref.
 pub fn full_name(pipeline: &Pipeline) -> Option<RefName> {
+    if pipeline.ref_name.starts_with("refs/") {
+        return RefName::new(pipeline.ref_name.as_str()).ok();
+    }
     let kind = if pipeline.tag { "tags" } else { "heads" };
     RefName::new(format!("refs/{kind}/{}", pipeline.ref_name)).ok()
 }

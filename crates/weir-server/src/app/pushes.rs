@@ -14,7 +14,7 @@ use super::access::{self, Access};
 use super::git_access::{self, Decision, Via};
 use super::outbox::{self, Task};
 use super::pipelines::{self, NewVariable, Origin, Start};
-use super::{commits, instance};
+use super::{commits, instance, merge_requests};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -132,6 +132,11 @@ pub async fn by_api(ctx: &Ctx, access: &Access, user: &User, update: &RefUpdate)
     if let Decision::Refused(message) = git_access::decide(ctx, access, update, Via::Api).await? {
         return Err(Error::Invalid(message.into()));
     }
+    unchecked(ctx, access, user, update).await
+}
+
+/// The same where somebody else has decided that the caller may move it.
+pub(super) async fn unchecked(ctx: &Ctx, access: &Access, user: &User, update: &RefUpdate) -> Result<()> {
     let recorded = record(ctx, access, user.id, std::slice::from_ref(update), &[]).await?;
     let moved = commits::repository(ctx, &access.project).move_ref(update).await;
     let applied = if moved.is_ok() { std::slice::from_ref(update) } else { &[] };
@@ -245,6 +250,19 @@ async fn process(ctx: &Ctx, push: &Push) -> Result<()> {
     let Some(resolved) = repository.resolve(commit.as_str()).await? else {
         return done(ctx, push.id).await;
     };
+    if let Some(branch) = name.branch() {
+        // Before the push is done: whoever makes up for it does this, too.
+        let skip = push.options.iter().any(|option| option == "ci.skip");
+        Box::pin(merge_requests::pushed(
+            ctx,
+            &access.project,
+            &user,
+            branch.as_str(),
+            &resolved.commit,
+            skip,
+        ))
+        .await?;
+    }
     let start = Start {
         source: PipelineSource::Push,
         origin: Origin::Pushed {

@@ -3,6 +3,7 @@
 use weir_api::JobStatus;
 use weir_api::id::{JobId, PipelineId, UserId};
 use weir_engine::rerun::Scope;
+use weir_engine::trust::Act;
 use weir_engine::{Event, Refused};
 use weir_store::jobs::{self, Filter, Job};
 use weir_store::pipelines::Transition;
@@ -13,7 +14,7 @@ use weir_store::{Page, Tx};
 use super::access::{self, Access};
 use super::outbox::{self, Task};
 use super::pipelines::{self, NewVariable, PipelineDetails};
-use super::{changes, protection};
+use super::{changes, protection, trust};
 use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -46,7 +47,7 @@ pub async fn rerun(
     given: &[NewVariable],
 ) -> Result<PipelineDetails> {
     let found = pipelines::find(ctx, &access.project, id).await?;
-    protection::demand_run(ctx, access, &found.pipeline).await?;
+    trust::demand(ctx, access, &found.pipeline, Act::Retry).await?;
     protection::demand_variables(access, given)?;
     let (shared, given, user) = (ctx.clone(), pipelines::seal(ctx, given)?, user.id);
     let done = ctx

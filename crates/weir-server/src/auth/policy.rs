@@ -32,6 +32,8 @@ pub enum Action {
     ReadProtectedRefs,
     /// Protect and unprotect them.
     AdminProtectedRefs,
+    /// Delete merge requests.
+    DeleteMergeRequest,
     /// See pipelines and their test reports.
     ReadPipelines,
     /// See a pipeline's variables.
@@ -132,6 +134,7 @@ const fn rule(action: Action) -> Rule {
         Action::AdminMembers => (Maintainer, No, true),
         Action::ReadProtectedRefs => (Developer, No, true),
         Action::AdminProtectedRefs => (Maintainer, No, true),
+        Action::DeleteMergeRequest => (Owner, No, true),
         Action::ReadPipelines => (Reporter, IfPipelinesArePublic, false),
         Action::ReadPipelineVariables => (Developer, No, true),
         Action::CreatePipeline => (Developer, No, true),

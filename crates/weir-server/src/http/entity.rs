@@ -7,6 +7,7 @@ pub mod environments;
 pub mod groups;
 pub mod jobs;
 pub mod members;
+pub mod merge_requests;
 pub mod metadata;
 pub mod namespaces;
 pub mod pipeline_schedules;

@@ -11,6 +11,7 @@ pub mod forks;
 pub mod groups;
 pub mod jobs;
 pub mod members;
+pub mod merge_requests;
 pub mod metadata;
 pub mod namespaces;
 pub mod pipeline_schedules;
@@ -43,6 +44,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(groups::routes())
         .merge(jobs::routes())
         .merge(members::routes())
+        .merge(merge_requests::routes())
         .merge(metadata::routes())
         .merge(namespaces::routes())
         .merge(pipeline_schedules::routes())

@@ -434,6 +434,57 @@ def erases_a_job(gl, s):
 
 
 @check
+def merges_a_request_after_its_pipeline(gl, s):
+    project = gl.projects.create({"name": "requests", "initialize_with_readme": True})
+    config = """
+test:
+  script: [echo "for $CI_MERGE_REQUEST_IID of $CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"]
+  rules: [{if: $CI_PIPELINE_SOURCE == "merge_request_event"}]
+"""
+    project.commits.create(
+        {
+            "branch": "feature",
+            "start_branch": "main",
+            "commit_message": "Add the pipeline",
+            "actions": [{"action": "create", "file_path": ".gitlab-ci.yml", "content": config}],
+        }
+    )
+    request = project.mergerequests.create(
+        {"source_branch": "feature", "target_branch": "main", "title": "Add it", "labels": ["ci"]}
+    )
+    assert (request.iid, request.state, request.labels) == (1, "opened", ["ci"]), request.attributes
+    assert [it.iid for it in project.mergerequests.list(state="opened", get_all=True)] == [1]
+    (pipeline,) = request.pipelines.list(get_all=True)
+    assert (pipeline.ref, pipeline.source) == ("refs/merge-requests/1/head", "merge_request_event")
+    again = request.pipelines.create({})
+    for one in (pipeline, again):
+        done = wait(
+            lambda: project.pipelines.get(one.id), lambda p: p.status in ("success", "failed"), "the request's pipeline"
+        )
+        assert done.status == "success", done.attributes
+    (job,) = project.pipelines.get(pipeline.id).jobs.list(get_all=True)
+    assert b"for 1 of feature" in project.jobs.get(job.id).trace()
+    try:
+        project.mergerequests.create({"source_branch": "feature", "target_branch": "main", "title": "Again"})
+    except gitlab.GitlabCreateError as error:
+        assert error.response_code == 409, error
+    else:
+        raise AssertionError("a second request for the same branch was opened")
+    request = project.mergerequests.get(1)
+    assert request.head_pipeline["id"] == again.id and request.detailed_merge_status == "mergeable"
+    request.title = "Add it now"
+    request.save()
+    request.merge(should_remove_source_branch=True)
+    merged = project.mergerequests.get(1)
+    assert (merged.state, merged.title) == ("merged", "Add it now"), merged.attributes
+    assert project.commits.get("main").id == merged.merge_commit_sha
+    assert [branch.name for branch in project.branches.list(get_all=True)] == ["main"]
+    fork = project.forks.create({"path": "fork", "name": "fork"})
+    assert fork.forked_from_project["id"] == project.id
+    assert [it.id for it in project.forks.list(get_all=True)] == [fork.id]
+
+
+@check
 def deletes_the_pipeline(gl, s):
     s.second.delete()
     try:

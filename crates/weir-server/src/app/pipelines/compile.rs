@@ -10,7 +10,8 @@ use weir_store::variables::Owner;
 use super::create::{Facts, NewVariable, Origin, Start, before, upstream};
 use super::elsewhere;
 use crate::app::access::Access;
-use crate::app::{artifacts, facts};
+use crate::app::merge_requests::{RequestFacts, RequestOf};
+use crate::app::{artifacts, facts, merge_requests};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
@@ -41,15 +42,22 @@ pub(super) async fn compile(
             _ => None,
         },
     };
-    let mut context = Context::new(start.source, &facts.short_name, &project.full_path);
+    let mut context = Context::new(start.source, facts.source_ref(), &project.full_path);
     context.tag = facts.tag;
     context.default_branch.clone_from(&project.default_branch);
     context.inputs.clone_from(&start.inputs);
     context.child = upstream(start).is_some_and(|it| it.bridge.child);
-    let (shared, row) = (ctx.clone(), project.clone());
-    let settings = ctx.db.read(move |tx| facts::settings_of(&shared, tx, &row)).await?;
+    let (shared, row, of) = (ctx.clone(), project.clone(), facts.request.clone());
+    let branch = (!facts.tag).then(|| facts.short_name.clone());
+    let (settings, requests) = ctx
+        .db
+        .read(move |tx| {
+            let requests = merge_requests::facts(tx, &shared, &row, branch.as_deref(), of.as_ref())?;
+            Ok::<_, Error>((facts::settings_of(&shared, tx, &row)?, requests))
+        })
+        .await?;
     context.settings = by_owner(settings, facts.protected);
-    context.variables = variables(ctx, access, user, start, facts, &context.settings);
+    context.variables = variables(ctx, access, user, start, facts, &context.settings, requests);
     let mut compilation = Compilation::new(path, text.as_deref(), context);
     for _ in 0..MAX_ROUNDS {
         // Most files take less than a millisecond; a hostile one must not hold up other requests.
@@ -65,7 +73,7 @@ pub(super) async fn compile(
             Step::Need(requests) => {
                 let mut answers = Vec::with_capacity(requests.len());
                 for request in requests {
-                    answers.push(answer(ctx, user, repository, start, request).await?);
+                    answers.push(answer(ctx, user, repository, start, facts, request).await?);
                 }
                 compilation.supply(answers);
             }
@@ -92,6 +100,7 @@ async fn answer(
     user: &User,
     repository: &Repository,
     start: &Start,
+    facts: &Facts,
     request: Request,
 ) -> Result<Answer> {
     Ok(match request {
@@ -103,6 +112,9 @@ async fn answer(
                     Some(other) => repository.merge_base(&other.commit, &start.commit).await?,
                     None => return Ok(Answer::FileError(format!("`{other}` is no ref"))),
                 },
+                None if facts.request.is_some() => {
+                    return changed_by(repository, facts.request.as_ref()).await;
+                }
                 None => before(start).and_then(|sha| ObjectId::new(sha).ok()).filter(|id| !id.is_zero()),
             };
             match old {
@@ -126,6 +138,17 @@ async fn answer(
             Answer::FileError(format!("Included file `{name}` is empty or does not exist!"))
         }
     })
+}
+
+/// The paths that a merge request changes: from the commit that both branches have to the newest one.
+async fn changed_by(repository: &Repository, of: Option<&RequestOf>) -> Result<Answer> {
+    let request = of.map(|of| &of.request);
+    let (Some(base), Some(head)) = (request.and_then(|it| it.base_sha.as_ref()), request.map(|it| &it.sha))
+    else {
+        return Ok(Answer::Paths(None));
+    };
+    let (base, head) = (ObjectId::new(base.as_str())?, ObjectId::new(head.as_str())?);
+    Ok(Answer::Paths(repository.changed_paths(&base, &head).await?))
 }
 
 /// The ids of those of the files that there are.
@@ -172,6 +195,7 @@ fn variables(
     start: &Start,
     facts: &Facts,
     settings: &[(Level, Vec<StoredVariable>)],
+    requests: RequestFacts,
 ) -> Variables {
     let before = before(start);
     let scheduled = match &start.origin {
@@ -183,13 +207,14 @@ fn variables(
         created_at: None,
         name: None,
         source: start.source,
-        ref_name: &facts.short_name,
+        ref_name: facts.source_ref(),
         tag: facts.tag,
         protected: facts.protected,
         before_sha: before.as_deref(),
         schedule_description: scheduled.map(|it| it.description.as_str()),
         commit: &facts.commit,
         upstream: upstream(start).map(|it| it.bridge),
+        requests,
     }
     .facts();
     let (server, project) = (facts::server(ctx), facts::project(&access.project));

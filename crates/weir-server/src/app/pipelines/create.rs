@@ -10,6 +10,7 @@ use weir_api::{AccessLevel, FailureReason, FeatureAccess, JobStatus, PipelineSou
 use weir_compiler::diagnostic::Severity;
 use weir_compiler::plan::Strategy;
 use weir_compiler::{Diagnostic, Plan, Refusal};
+use weir_engine::trust::{self as decision, Act, Rights, judge};
 use weir_engine::{Changes, Event, PipelineState};
 use weir_git::{ObjectId, RefName};
 use weir_store::pipelines::{self, Inserted, NewPipeline, Upstream};
@@ -20,8 +21,9 @@ use weir_store::{Tx, pipeline_schedules, pushes, triggers};
 use super::compile::compile;
 use super::{PipelineDetails, redundant};
 use crate::app::access::Access;
+use crate::app::merge_requests::{self, RequestOf};
 use crate::app::pipeline_schedules::run::Scheduled;
-use crate::app::{changes, commits, downstream, environments, facts, protection};
+use crate::app::{changes, commits, downstream, environments, facts, trust};
 use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -54,6 +56,8 @@ pub enum Origin {
         /// The push option `ci.skip`.
         skip: bool,
     },
+    /// A merge request: asked for by somebody, or by what happened to it.
+    Request(Box<Requested>),
     /// A token asked for it: what stands in the way is told, and a wrong configuration is kept, too.
     Triggered {
         /// The trigger; none for a job's token.
@@ -74,6 +78,15 @@ pub struct ByBridge {
     pub strategy: Option<Strategy>,
     /// The commit before, of a child pipeline: its parent's.
     pub before: Option<String>,
+}
+
+/// A pipeline of a merge request to be.
+#[derive(Debug, Clone)]
+pub struct Requested {
+    /// The merge request.
+    pub of: RequestOf,
+    /// What somebody did so that it is made.
+    pub act: Act,
 }
 
 /// A pipeline to be.
@@ -143,10 +156,19 @@ pub(super) struct Facts {
     pub(super) protected: bool,
     /// The ref's short name.
     pub(super) short_name: String,
+    /// The merge request that it runs for.
+    pub(super) request: Option<RequestOf>,
     /// Whether the ref is a tag.
     pub(super) tag: bool,
     /// The commit.
     pub(super) commit: std::sync::Arc<Commit>,
+}
+
+impl Facts {
+    /// The branch or tag that the variables name: of a merge request its source branch.
+    pub(super) fn source_ref(&self) -> &str {
+        self.request.as_ref().map_or(&self.short_name, |of| &of.request.source_branch)
+    }
 }
 
 /// Why somebody who may not create pipelines gets none.
@@ -158,16 +180,17 @@ pub const NO_RIGHT: &str = "Insufficient permissions to create a new pipeline";
 /// For all but pushes: 400 with the reason, in GitLab's words.
 pub async fn create(ctx: &Ctx, access: &Access, user: &User, start: Start) -> Result<Option<PipelineId>> {
     allowed(access, &start)?;
-    let facts = look(ctx, access, &start).await?;
+    let facts = Box::pin(look(ctx, access, &start)).await?;
     if is_skipped(&start, &facts.commit) {
         let new = new_pipeline(access, user, &start, &facts);
         return Ok(Some(store_without_jobs(ctx, access, &start, new, JobStatus::Skipped).await?));
     }
     let repository = commits::repository(ctx, &access.project);
-    let Some(compiled) = compile(ctx, access, user, &start, &facts, &repository).await? else {
+    let Some(compiled) = Box::pin(compile(ctx, access, user, &start, &facts, &repository)).await? else {
         return match start.origin {
             // A project without configuration has no pipelines.
             Origin::Pushed { push, .. } => forget(ctx, push).await.map(|()| None),
+            Origin::Request(requested) if requested.act != Act::Ask => Ok(None),
             _ => Err(Error::base("Missing CI config file")),
         };
     };
@@ -193,21 +216,72 @@ async fn look(ctx: &Ctx, access: &Access, start: &Start) -> Result<Facts> {
         Error::NotFound(_) => Error::base("Commit not found"),
         other => other,
     })?;
-    let (project, name) = (access.project.clone(), start.name.clone());
-    let protection = ctx.db.read(move |tx| protection::of_ref(tx, &project, &name)).await?;
-    if !protection::may_run(access, protection) {
-        let short = short_name(&start.name);
-        return Err(Error::base(format!(
-            "You do not have sufficient permission to run a pipeline on '{short}'. Please select a different \
-             branch or contact your administrator for assistance."
-        )));
-    }
+    let (project, copy) = (access.project.clone(), start.clone());
+    let (request, code) = ctx
+        .db
+        .read(move |tx| {
+            let request = request(tx, &copy)?;
+            let code = match &request {
+                Some(of) => {
+                    let sha = of.merged.as_ref().map_or(copy.commit.as_str(), |merged| &merged.source_sha);
+                    trust::of_request(tx, &project, &of.request, sha)?
+                }
+                None => trust::of_ref(tx, &project, &copy.name)?,
+            };
+            Ok::<_, Error>((request, code))
+        })
+        .await?;
+    let judged = judge(decision::Facts {
+        act: act(start),
+        level: access.standing.level,
+        code: code.code(),
+        has: None,
+    });
+    let short = short_name(&start.name);
+    let rights = judged.map_err(|refusal| {
+        Error::base(match refusal {
+            decision::Refusal::Level => NO_RIGHT.to_owned(),
+            decision::Refusal::Unknown => "Reference not found".to_owned(),
+            decision::Refusal::Forks | decision::Refusal::Approval | decision::Refusal::Rights => {
+                "Cannot create a pipeline for this merge request.".to_owned()
+            }
+            decision::Refusal::Ref => format!(
+                "You do not have sufficient permission to run a pipeline on '{short}'. Please select a different \
+                 branch or contact your administrator for assistance."
+            ),
+        })
+    })?;
     Ok(Facts {
-        protected: protection.is_some(),
-        short_name: short_name(&start.name),
+        protected: rights == Rights::Protected,
+        short_name: short,
+        request,
         tag: start.name.tag().is_some(),
         commit,
     })
+}
+
+/// The merge request of a pipeline to be; a child has its parent's.
+fn request(tx: &mut Tx<'_>, start: &Start) -> Result<Option<RequestOf>> {
+    match &start.origin {
+        Origin::Request(requested) => Ok(Some(requested.of.clone())),
+        Origin::Upstream(by) if by.bridge.child => match pipelines::find(tx, by.bridge.pipeline_id)? {
+            Some(parent) => merge_requests::of_pipeline(tx, &parent),
+            None => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// What is done by making the pipeline.
+fn act(start: &Start) -> Act {
+    match &start.origin {
+        Origin::Request(requested) => requested.act,
+        Origin::Pushed { .. } => Act::Push,
+        Origin::Triggered { .. } => Act::Trigger,
+        Origin::Upstream(_) => Act::Upstream,
+        Origin::Scheduled(_) => Act::Schedule,
+        Origin::Asked => Act::Api,
+    }
 }
 
 pub(super) fn short_name(name: &RefName) -> String {
@@ -248,7 +322,11 @@ fn allowed(access: &Access, start: &Start) -> Result<()> {
 /// `[skip ci]` and `[ci skip]` in the message of a pushed commit, or the push option.
 /// Source: `lib/gitlab/ci/pipeline/chain/skip.rb`.
 fn is_skipped(start: &Start, commit: &Commit) -> bool {
-    let Origin::Pushed { skip, .. } = &start.origin else { return false };
+    let skip = match &start.origin {
+        Origin::Pushed { skip, .. } => skip,
+        Origin::Request(_) => &false,
+        _ => return false,
+    };
     let message = commit.message.to_ascii_lowercase();
     let marks = ["[ci skip]", "[skip ci]", "[ci-skip]", "[skip-ci]", "[ci_skip]", "[skip_ci]"];
     *skip || marks.iter().any(|mark| message.contains(mark))
@@ -261,8 +339,8 @@ fn new_pipeline(access: &Access, user: &User, start: &Start, facts: &Facts) -> N
         project_id: access.project.id,
         sha: start.commit.to_string(),
         before_sha: before(start),
-        merge_request_id: None,
-        merged: None,
+        merge_request_id: facts.request.as_ref().map(|of| of.request.id),
+        merged: facts.request.as_ref().and_then(|of| of.merged.clone()),
         ref_name: facts.short_name.clone(),
         tag: facts.tag,
         protected: facts.protected,
@@ -326,8 +404,17 @@ async fn refuse(
             forget(ctx, *push).await?;
             Ok(None)
         }
+        (Origin::Request(requested), Refusal::FilteredByRules | Refusal::FilteredByWorkflowRules)
+            if requested.act != Act::Ask =>
+        {
+            Ok(None)
+        }
         (
-            Origin::Pushed { .. } | Origin::Triggered { .. } | Origin::Scheduled(_) | Origin::Upstream(_),
+            Origin::Pushed { .. }
+            | Origin::Triggered { .. }
+            | Origin::Scheduled(_)
+            | Origin::Request(_)
+            | Origin::Upstream(_),
             Refusal::ConfigError,
         ) => {
             let mut new = new_pipeline(access, user, start, facts);
