@@ -18,6 +18,7 @@ pub mod environments;
 pub mod error;
 pub mod files;
 pub mod groups;
+pub mod hooks;
 pub mod id;
 pub mod jobs;
 pub mod kind;

@@ -36,6 +36,17 @@ pub struct CommitStats {
     pub deletions: u64,
 }
 
+/// The files that a commit changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangedFiles {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Those with another content, mode or name.
+    pub modified: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+}
+
 impl CommitStats {
     /// Both together.
     pub fn total(self) -> u64 {
@@ -102,6 +113,56 @@ impl Repository {
             stats.deletions += fields.next().and_then(|count| count.parse::<u64>().ok()).unwrap_or_default();
         }
         Ok(stats)
+    }
+
+    /// The newest commits up to `to` that cannot be reached from `known`, at most `limit`, and how many there are.
+    pub async fn new_commits(
+        &self,
+        known: Option<&ObjectId>,
+        to: &ObjectId,
+        limit: usize,
+    ) -> Result<(Vec<Commit>, u64), Error> {
+        let list = |git: Git| {
+            let git = git.arg(to);
+            known.into_iter().fold(git, |git, known| git.arg(format!("^{known}"))).arg("--")
+        };
+        let ids = list(self.git("rev-list").arg(format!("--max-count={limit}"))).output().await?;
+        let count = list(self.git("rev-list").arg("--count")).output().await?;
+        let mut reader = self.reader().await?;
+        let mut commits = Vec::new();
+        for id in lines(&ids) {
+            let id = ObjectId::new(id)?;
+            commits.push(read_commit(&mut reader, &id).await?.ok_or(Error::NotFound(What::Commit))?);
+        }
+        let text = String::from_utf8_lossy(&count);
+        let count = text.trim().parse();
+        Ok((commits, count.map_err(|_| Error::Unexpected(format!("rev-list --count printed {text}")))?))
+    }
+
+    /// The files that a commit added, modified and removed against its first parent; of a renamed file the new path,
+    /// as modified.
+    pub async fn changed_files(&self, commit: &Commit) -> Result<ChangedFiles, Error> {
+        let diff = self.git("diff-tree").args(["-r", "-z", "-M", "--name-status", "--no-commit-id"]);
+        let diff = match commit.parents.first() {
+            Some(parent) => diff.args([parent, &commit.id]),
+            None => diff.arg("--root").arg(&commit.id),
+        };
+        let output = diff.output().await?;
+        let mut fields = output.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let mut files = ChangedFiles::default();
+        while let Some(status) = fields.next().filter(|status| !status.is_empty()) {
+            if status.starts_with(['R', 'C']) {
+                fields.next();
+            }
+            let Some(path) = fields.next() else { break };
+            let list = match status.chars().next() {
+                Some('A') => &mut files.added,
+                Some('D') => &mut files.removed,
+                _ => &mut files.modified,
+            };
+            list.push(path.into_owned());
+        }
+        Ok(files)
     }
 
     /// The best common ancestor of two commits.

@@ -25,7 +25,7 @@ mod refs;
 mod repositories;
 
 pub use commit_actions::{Action, NewCommit, Start};
-pub use commits::{CommitFilter, CommitStats};
+pub use commits::{ChangedFiles, CommitFilter, CommitStats};
 pub use error::{Conflict, Error, What};
 pub use files::{ByteStream, FileInfo};
 pub use merges::NewMerge;

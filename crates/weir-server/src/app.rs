@@ -43,3 +43,4 @@ pub mod triggers;
 pub mod trust;
 pub mod users;
 pub mod web_sessions;
+pub mod webhooks;

@@ -4,6 +4,7 @@
 pub mod deleted_projects;
 mod objects;
 mod traces;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -80,6 +81,7 @@ pub fn start(ctx: &Ctx, shutdown: &CancellationToken) -> Tasks {
         Some(Wake::Background),
         async |ctx| deleted_projects::sweep(ctx).await.map(|()| None),
     ));
+    tracker.spawn(webhooks::run(ctx.clone(), shutdown.clone()));
     Tasks(tracker)
 }
 

@@ -25,7 +25,7 @@ pub enum Wake {
     Queue,
     /// A job's trace grew or its status changed.
     Job(JobId),
-    /// A pipeline's status changed.
+    /// A pipeline's status changed, or that of one of its jobs.
     Pipeline(ProjectId, PipelineId),
     /// A task was left in the outbox.
     Outbox,
@@ -37,6 +37,8 @@ pub enum Wake {
     Environment,
     /// A schedule was made or changed: it may be due soon.
     Schedules,
+    /// Something was left for webhooks.
+    Webhooks,
     /// Something was given up that the background deletes.
     Background,
     /// Wake-ups of other servers may have been lost: it wakes everybody.

@@ -87,6 +87,11 @@ impl Client {
         Ok(Self { verified: build(true)?, unverified: build(false)?, allow_local })
     }
 
+    /// Whether an address may be called, as far as it says itself: where its name leads is seen when it is.
+    pub fn check(&self, url: &str) -> Result<(), Error> {
+        self.checked(url).map(drop)
+    }
+
     /// Reads; redirects are followed.
     pub async fn get(&self, url: &str, limits: Limits) -> Result<Answer, Error> {
         let follow = async {

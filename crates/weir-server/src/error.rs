@@ -58,6 +58,8 @@ pub enum Error {
     },
     /// 422.
     Unprocessable(String),
+    /// 422 `{"error": …}`.
+    Rejected(&'static str),
     /// 422 `{"message": …}`: a record would be invalid, where GitLab says so with this status.
     Unacceptable(Value),
     /// 500: our fault. The client sees no detail, the log sees all.
@@ -159,6 +161,7 @@ impl Error {
             Self::Unprocessable(reason) => {
                 message(S::UNPROCESSABLE_ENTITY, format!("422 Unprocessable Entity - {reason}"))
             }
+            Self::Rejected(reason) => (S::UNPROCESSABLE_ENTITY, json!({ "error": reason })),
             Self::Unacceptable(value) => (S::UNPROCESSABLE_ENTITY, json!({ "message": value })),
             Self::Internal(_) => message(S::INTERNAL_SERVER_ERROR, "500 Internal Server Error".to_owned()),
         }

@@ -18,6 +18,8 @@ pub struct Metrics {
     pub request_seconds: Histogram,
     /// Pipelines created.
     pub pipelines: Counter,
+    /// Pipelines that ended, by status.
+    pub pipelines_finished: Family<StatusLabel, Counter>,
     /// Jobs that ended, by status.
     pub jobs_finished: Family<StatusLabel, Counter>,
     /// Seconds that jobs waited for a runner.
@@ -84,6 +86,7 @@ impl Default for Metrics {
             requests: Family::default(),
             request_seconds: seconds(),
             pipelines: Counter::default(),
+            pipelines_finished: Family::default(),
             jobs_finished: Family::default(),
             queue_seconds: seconds(),
             waiting_runners: Gauge::default(),
@@ -97,6 +100,7 @@ impl Default for Metrics {
             metrics.request_seconds.clone(),
         );
         registry.register("pipelines_created", "Pipelines created", metrics.pipelines.clone());
+        registry.register("pipelines_finished", "Pipelines that ended", metrics.pipelines_finished.clone());
         registry.register("jobs_finished", "Jobs that ended", metrics.jobs_finished.clone());
         registry.register(
             "job_queue_seconds",

@@ -107,13 +107,7 @@ fn encode(origin: &str, wakes: &BTreeSet<Wake>) -> String {
         Wake::Queue => "queue".to_owned(),
         Wake::Job(id) => format!("job:{}", id.0),
         Wake::Pipeline(project, id) => format!("pipeline:{}:{}", project.0, id.0),
-        Wake::Outbox
-        | Wake::TraceEnded
-        | Wake::Delayed
-        | Wake::Environment
-        | Wake::Schedules
-        | Wake::Background
-        | Wake::Everything => "everything".to_owned(),
+        _ => "everything".to_owned(),
     });
     std::iter::once(origin.to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -467,7 +467,7 @@ fn transition(
         seen = Some((event, before, state.clone()));
         Ok::<_, Stop>(changes)
     })?;
-    let Transition { changes, upstream, ids } = done.ok_or(Stop::Gone)?;
+    let Transition { changes, upstream, ids, .. } = done.ok_or(Stop::Gone)?;
     let Some((event, before, after)) = seen else { return Ok(None) };
     let done = Done { pipeline, event, at: now, before, after, changes, ids: ids.to_vec() };
     follow(tx, &done, upstream, now)?;

@@ -53,6 +53,7 @@ pub mod triggers;
 pub mod users;
 pub mod variables;
 pub mod web_sessions;
+pub mod webhooks;
 
 pub use db::{
     DatabaseUrl, Db, Durability, Engine, FromValue, Options, Row, ToValue, Tx, Value, Wake, placeholders,

@@ -28,6 +28,21 @@ async fn a_commit_tells_everything_about_itself() {
 }
 
 #[tokio::test]
+async fn a_push_is_told_by_its_new_commits_and_their_files() {
+    let (place, first) = Place::with(&[("a", "1\n"), ("b", "2\n")]).await;
+    let new = change("main", "Second", vec![update("a", "3\n"), create("c", "4\n")]);
+    let second = place.repository.create_commit(&new).await.unwrap();
+    let (new, total) = place.repository.new_commits(Some(&first.id), &second.id, 20).await.unwrap();
+    assert_eq!((new, total), (vec![second.clone()], 1));
+    let (newest, total) = place.repository.new_commits(None, &second.id, 1).await.unwrap();
+    assert_eq!((newest.len(), total), (1, 2));
+    let files = place.repository.changed_files(&second).await.unwrap();
+    assert_eq!((files.added, files.modified), (vec!["c".to_owned()], vec!["a".to_owned()]));
+    let files = place.repository.changed_files(&first).await.unwrap();
+    assert_eq!((files.added.len(), files.modified.len(), files.removed.len()), (2, 0, 0));
+}
+
+#[tokio::test]
 async fn history_is_listed_by_path_time_and_page() {
     let place = Place::empty().await;
     let mut last = None;

@@ -8,6 +8,7 @@ use weir_store::{Tx, artifacts, deployments, jobs, projects, resource_groups};
 
 use super::environments;
 use super::outbox::{self, Task};
+use super::webhooks;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -50,6 +51,7 @@ pub fn transition_by(
 /// other pipelines is left in the outbox. Jobs that must not run after all fail right away: `done` then is both.
 pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &mut Transition) -> Result<()> {
     let now = ctx.now();
+    webhooks::transition(tx, ctx, pipeline, done)?;
     let mut in_groups = Vec::new();
     for effect in &done.changes.effects {
         match *effect {
@@ -96,6 +98,9 @@ fn keep_latest_artifacts(tx: &mut Tx<'_>, pipeline: PipelineId) -> Result<()> {
 
 /// Tells whoever waits what a committed transition changed.
 pub fn announce(ctx: &Ctx, project: ProjectId, pipeline: PipelineId, transition: &Transition) {
+    if transition.hooked {
+        ctx.bus.wake(Wake::Webhooks);
+    }
     for effect in &transition.changes.effects {
         match effect {
             Effect::JobStatus { job, to, .. } => {
@@ -107,8 +112,10 @@ pub fn announce(ctx: &Ctx, project: ProjectId, pipeline: PipelineId, transition:
                     ctx.bus.wake(Wake::TraceEnded);
                 }
             }
-            Effect::PipelineStatus { .. } => {
-                ctx.bus.wake(Wake::Pipeline(project, pipeline));
+            Effect::PipelineStatus { to, .. } => {
+                if status::is_finished(*to) {
+                    ctx.metrics.pipelines_finished.get_or_create(&(*to).into()).inc();
+                }
                 if transition.upstream.is_some() {
                     ctx.bus.wake(Wake::Outbox);
                 }
@@ -124,7 +131,11 @@ pub fn announce(ctx: &Ctx, project: ProjectId, pipeline: PipelineId, transition:
             | Effect::ReleaseResource(_) => ctx.bus.wake(Wake::Outbox),
         }
     }
-    if transition.changes.effects.iter().any(|effect| matches!(effect, Effect::Enqueue(_))) {
+    let has = |wanted: fn(&Effect) -> bool| transition.changes.effects.iter().any(wanted);
+    if has(|effect| matches!(effect, Effect::JobStatus { .. } | Effect::PipelineStatus { .. })) {
+        ctx.bus.wake(Wake::Pipeline(project, pipeline));
+    }
+    if has(|effect| matches!(effect, Effect::Enqueue(_))) {
         ctx.bus.wake(Wake::Queue);
     }
 }

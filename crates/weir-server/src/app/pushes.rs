@@ -8,13 +8,13 @@ use weir_api::{PipelineSource, Timestamp, VariableType};
 use weir_git::{ObjectId, RefName, RefUpdate};
 use weir_store::pushes::{self, NewPush, Push};
 use weir_store::users::User;
-use weir_store::{projects, users};
+use weir_store::{projects, users, webhooks as rows};
 
 use super::access::{self, Access};
 use super::git_access::{self, Decision, Via};
 use super::outbox::{self, Task};
 use super::pipelines::{self, NewVariable, Origin, Start};
-use super::{commits, instance, merge_requests};
+use super::{commits, instance, merge_requests, webhooks};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -34,6 +34,11 @@ const BATCH: i64 = 50;
 const MAX_PIPELINES: usize = 4;
 /// The option that marks a push whose pipeline is not wanted, among the options of the record.
 const NO_PIPELINE: &str = "ci.no_pipeline";
+/// More branches, or more tags, than this in one push are not told to webhooks.
+/// Source: setting `push_event_hooks_limit`.
+const MAX_TOLD: usize = 3;
+/// The mark of a push that webhooks are not told of, among the options of the record; no client can send it.
+const NO_WEBHOOKS: &str = "\u{1}no webhooks";
 
 /// Records ref updates that are about to happen. Deletions and other refs than branches and tags need no record.
 pub async fn record(
@@ -44,15 +49,27 @@ pub async fn record(
     options: &[String],
 ) -> Result<Vec<PushId>> {
     let moved = |update: &&RefUpdate| !update.new.is_zero();
-    let branches: Vec<_> = updates.iter().filter(moved).filter(|it| it.name.branch().is_some()).collect();
-    let tags: Vec<_> = updates.iter().filter(moved).filter(|it| it.name.tag().is_some()).collect();
+    let branches: Vec<_> = updates.iter().filter(|it| it.name.branch().is_some()).collect();
+    let tags: Vec<_> = updates.iter().filter(|it| it.name.tag().is_some()).collect();
+    let project = access.project.id;
+    // What is removed has no pipeline; only webhooks are told of it.
+    let hooked = updates.iter().any(|update| update.new.is_zero())
+        && !ctx.db.read(move |tx| rows::of_project(tx, project)).await?.is_empty();
     let mut new = Vec::new();
     for group in [branches, tags] {
+        let told = group.len();
+        if hooked && told <= MAX_TOLD {
+            new.extend(group.iter().filter(|it| !moved(it)).map(|it| removal(access, user, it)));
+        }
+        let group: Vec<_> = group.into_iter().filter(moved).collect();
         let wanted = group.len() <= MAX_PIPELINES;
         // Without pipelines one branch is still of interest: an empty project takes it as its default.
         let first = group.iter().position(|it| is_usual_default(&it.name)).unwrap_or(0);
         for (index, update) in group.iter().enumerate().filter(|(index, _)| wanted || *index == first) {
             let mut options = options.to_vec();
+            if told > MAX_TOLD {
+                options.push(NO_WEBHOOKS.to_owned());
+            }
             if !wanted {
                 options.push(NO_PIPELINE.to_owned());
             }
@@ -80,6 +97,18 @@ pub async fn record(
                 .collect::<weir_store::Result<_>>()
         })
         .await?)
+}
+
+/// The record of a branch or tag that is removed.
+fn removal(access: &Access, user: weir_api::id::UserId, update: &RefUpdate) -> NewPush {
+    NewPush {
+        project_id: access.project.id,
+        user_id: user,
+        ref_name: update.name.to_string(),
+        before_sha: update.old.to_string(),
+        after_sha: update.new.to_string(),
+        options: vec![NO_PIPELINE.to_owned()],
+    }
 }
 
 /// After Git has moved refs, `applied` of them: the pipelines of the recorded pushes, and what an empty project
@@ -210,9 +239,10 @@ async fn make_up(ctx: &Ctx, push: &Push) -> Result<Fate> {
     };
     let took_effect = match repository.read_ref(&name).await? {
         Some(now) if now == commit => true,
+        Some(_) if commit.is_zero() => false,
         // A later push may have moved on from it.
         Some(now) => repository.is_ancestor(&commit, &now).await.unwrap_or(false),
-        None => false,
+        None => commit.is_zero(),
     };
     if took_effect {
         process(ctx, push).await?;
@@ -242,6 +272,12 @@ async fn process(ctx: &Ctx, push: &Push) -> Result<()> {
     let (Ok(name), Ok(commit)) = (RefName::new(&push.ref_name), ObjectId::new(&push.after_sha)) else {
         return done(ctx, push.id).await;
     };
+    if !push.options.iter().any(|option| option == NO_WEBHOOKS) {
+        webhooks::push(ctx, &access.project, &user, push).await?;
+    }
+    if commit.is_zero() {
+        return done(ctx, push.id).await;
+    }
     adopt_default_branch(ctx, access.project.id, &name).await?;
     if push.options.iter().any(|option| option == NO_PIPELINE) {
         return done(ctx, push.id).await;

@@ -5,6 +5,7 @@ pub mod commit_statuses;
 pub mod commits;
 pub mod environments;
 pub mod groups;
+pub mod hooks;
 pub mod jobs;
 pub mod members;
 pub mod merge_requests;

@@ -9,6 +9,7 @@ pub mod environments;
 pub mod files;
 pub mod forks;
 pub mod groups;
+pub mod hooks;
 pub mod jobs;
 pub mod members;
 pub mod merge_requests;
@@ -42,6 +43,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(files::routes())
         .merge(forks::routes())
         .merge(groups::routes())
+        .merge(hooks::routes())
         .merge(jobs::routes())
         .merge(members::routes())
         .merge(merge_requests::routes())

@@ -55,6 +55,7 @@ impl World {
         config.external_url = Some(EXTERNAL_URL.parse().unwrap());
         config.root_token = Some(ROOT_TOKEN.to_owned());
         config.max_trace_size = MAX_TRACE_SIZE;
+        config.allow_local_requests = true;
         let server = Server::start_with_clock(config, Clock::Manual(clock.clone())).await.unwrap();
         let ctx = server.ctx().clone();
         Self { router: router::router(ctx.clone()), ctx, clock, data }

@@ -33,6 +33,7 @@ mod forks;
 mod git;
 mod groups;
 mod harness;
+mod hooks;
 mod includes;
 mod inputs;
 mod members;

@@ -62,6 +62,8 @@ pub struct Inserted {
     pub iid: i64,
     /// The ids of its jobs, in the order of the state.
     pub jobs: Vec<JobId>,
+    /// Whether its project has webhooks.
+    pub hooked: bool,
     pub(super) version: i64,
 }
 
@@ -74,6 +76,8 @@ pub struct Transition {
     pub upstream: Option<JobId>,
     /// The ids of all jobs, by [`JobIndex`].
     pub ids: Arc<Vec<JobId>>,
+    /// Whether its project has webhooks.
+    pub hooked: bool,
 }
 
 impl Transition {
@@ -108,10 +112,12 @@ pub fn insert(
     changes: &Changes,
     now: Timestamp,
 ) -> Result<Inserted> {
-    let iid: i64 = tx.insert(
-        "UPDATE projects SET last_pipeline_iid = last_pipeline_iid + 1 WHERE id = $1 RETURNING last_pipeline_iid",
+    let numbered = tx.query_one(
+        "UPDATE projects SET last_pipeline_iid = last_pipeline_iid + 1 WHERE id = $1
+         RETURNING last_pipeline_iid, EXISTS (SELECT 1 FROM webhooks w WHERE w.project_id = projects.id)",
         params![new.project_id],
     )?;
+    let (iid, hooked): (i64, bool) = (numbered.get(0)?, numbered.get(1)?);
     let (upstream, version) = (new.upstream, version());
     let id: PipelineId = tx.insert(
         "INSERT INTO pipelines (project_id, iid, sha, before_sha, ref, tag, protected, source, config_source,
@@ -166,7 +172,7 @@ pub fn insert(
     let jobs = insert_jobs(tx, id, new, state, definitions)?;
     resource_groups::join(tx, new.project_id, state, &jobs, now)?;
     perform(tx, id, &jobs, &changes.effects, now)?;
-    Ok(Inserted { id, iid, jobs, version })
+    Ok(Inserted { id, iid, jobs, version, hooked })
 }
 
 fn insert_definitions(
@@ -257,6 +263,7 @@ pub fn load(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<(PipelineState, Ve
 /// A pipeline's own fields.
 #[derive(Clone, Copy)]
 struct Locked {
+    hooked: bool,
     project_id: ProjectId,
     upstream: Option<JobId>,
     version: i64,
@@ -269,13 +276,15 @@ struct Locked {
 
 fn lock(tx: &mut Tx<'_>, id: PipelineId) -> Result<Option<Locked>> {
     let sql = format!(
-        "SELECT project_id, upstream_job_id, version, status, cancel_on_job_failure, started_at, finished_at, duration
+        "SELECT EXISTS (SELECT 1 FROM webhooks w WHERE w.project_id = pipelines.project_id), project_id,
+             upstream_job_id, version, status, cancel_on_job_failure, started_at, finished_at, duration
          FROM pipelines WHERE id = $1{}",
         tx.for_update()
     );
     let Some(row) = tx.query_opt(&sql, params![id])? else { return Ok(None) };
     let mut c = Columns::of(&row);
     Ok(Some(Locked {
+        hooked: c.next()?,
         project_id: c.next()?,
         upstream: c.next()?,
         version: c.next()?,
@@ -700,5 +709,5 @@ pub fn transition<E: From<Error>>(
     };
     let ids = loaded.ids.clone();
     cache.put(id, version, loaded);
-    Ok(Some(Transition { changes, upstream: locked.upstream, ids }))
+    Ok(Some(Transition { changes, upstream: locked.upstream, hooked: locked.hooked, ids }))
 }

@@ -379,6 +379,47 @@ def plays_a_schedule(gl, s):
 
 
 @check
+def reports_statuses_of_a_commit(gl, s):
+    project = gl.projects.create({"name": "statuses"})
+    files = [{"action": "create", "file_path": "a", "content": "a"}]
+    commit = project.commits.create({"branch": "main", "commit_message": "First", "actions": files})
+    data = {"state": "running", "name": "other-ci", "target_url": "https://other.example/1", "description": "Builds"}
+    status = commit.statuses.create(data)
+    assert (status.status, status.ref, status.sha) == ("running", "main", commit.id), status.attributes
+    assert status.author["username"] == "root"
+    ended = commit.statuses.create({"state": "success", "name": "other-ci", "coverage": 91.5})
+    assert ended.id == status.id and ended.coverage == 91.5, ended.attributes
+    listed = commit.statuses.list(get_all=True)
+    assert [(it.name, it.status) for it in listed] == [("other-ci", "success")]
+    pipeline = project.pipelines.get(status.pipeline_id)
+    assert (pipeline.source, pipeline.status) == ("external", "success"), pipeline.attributes
+    assert pipeline.jobs.list(get_all=True) == []
+    try:
+        commit.statuses.create({"state": "odd"})
+    except gitlab.GitlabCreateError as error:
+        assert error.response_code == 400
+        assert error.error_message == "state does not have a valid value", error.error_message
+    else:
+        raise AssertionError("an odd state was accepted")
+
+
+@check
+def keeps_hooks(gl, s):
+    data = {"url": "https://hooks.example/ci", "push_events": False, "job_events": True, "token": "secret"}
+    hook = s.project.hooks.create(data)
+    assert (hook.push_events, hook.job_events, hook.alert_status) == (False, True, "executable"), hook.attributes
+    assert "token" not in hook.attributes
+    hook.pipeline_events = True
+    hook.job_events = False
+    hook.save()
+    hook = s.project.hooks.get(hook.id)
+    assert (hook.pipeline_events, hook.job_events, hook.url) == (True, False, data["url"])
+    assert [it.id for it in s.project.hooks.list(get_all=True)] == [hook.id]
+    hook.delete()
+    assert s.project.hooks.list(get_all=True) == []
+
+
+@check
 def refuses_an_unknown_ref(gl, s):
     try:
         s.project.pipelines.create({"ref": "no-such-branch"})

@@ -23,7 +23,7 @@ use super::{PipelineDetails, redundant};
 use crate::app::access::Access;
 use crate::app::merge_requests::{self, RequestOf};
 use crate::app::pipeline_schedules::run::Scheduled;
-use crate::app::{changes, commits, downstream, environments, facts, trust};
+use crate::app::{changes, commits, downstream, environments, facts, trust, webhooks};
 use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -517,8 +517,12 @@ async fn insert(
             let mut done = pipelines::Transition {
                 changes: changes.clone(),
                 upstream: new.upstream.map(|upstream| upstream.job_id),
+                hooked: inserted.hooked,
                 ids: inserted.jobs.clone().into(),
             };
+            if done.hooked {
+                webhooks::created(tx, &shared, inserted.id)?;
+            }
             let failed = environments::begin(tx, &new, &plan.jobs, &inserted.jobs, now)?;
             changes::follow(tx, &shared, inserted.id, &mut done)?;
             let reason = FailureReason::EnvironmentCreationFailure;
