@@ -17,4 +17,5 @@ mod timers;
 mod transactions;
 mod values;
 mod wakes;
+mod webhooks;
 mod world;
