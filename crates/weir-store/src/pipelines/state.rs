@@ -172,7 +172,7 @@ pub fn insert(
     let jobs = insert_jobs(tx, id, new, state, definitions)?;
     resource_groups::join(tx, new.project_id, state, &jobs, now)?;
     perform(tx, id, &jobs, &changes.effects, now)?;
-    Ok(Inserted { id, iid, jobs, version, hooked })
+    Ok(Inserted { id, iid, jobs, hooked, version })
 }
 
 fn insert_definitions(
