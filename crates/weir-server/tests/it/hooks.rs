@@ -50,7 +50,7 @@ const SHAPE: &[(&str, &str)] = &[
 const CONFIG: &str = "build:\n  stage: test\n  script: make\n";
 const ZEROS: &str = "0000000000000000000000000000000000000000";
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server that notes what it is told. `/once` fails the first time, `/down` always, `/slow` never answers.
 #[derive(Clone, Default)]
