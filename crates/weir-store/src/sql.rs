@@ -16,5 +16,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { file: "0007_merge_requests.sql", sql: include_str!("sql/0007_merge_requests.sql") },
     Migration { file: "0008_webhooks.sql", sql: include_str!("sql/0008_webhooks.sql") },
     Migration { file: "0009_commit_statuses.sql", sql: include_str!("sql/0009_commit_statuses.sql") },
-    Migration { file: "0011_downstream.sql", sql: include_str!("sql/0011_downstream.sql") },
+    Migration { file: "0010_downstream.sql", sql: include_str!("sql/0010_downstream.sql") },
 ];
