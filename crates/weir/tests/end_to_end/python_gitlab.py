@@ -68,6 +68,16 @@ stop:
   environment: {name: review/$CI_COMMIT_REF_SLUG, action: stop}
 """
 
+UPSTREAM = """
+child:
+  trigger: {include: child.yml, strategy: depend}
+other:
+  trigger: {project: team/below, strategy: depend}
+later:
+  when: manual
+  trigger: team/below
+"""
+
 checks = []
 
 
@@ -363,9 +373,11 @@ def plays_a_schedule(gl, s):
     schedule = s.project.pipelineschedules.get(schedule.id)
     assert [(v["key"], v["value"]) for v in schedule.attributes["variables"]] == [("ANSWER", "44")]
     schedule.take_ownership()
-    schedule.play()
-    made = wait(lambda: s.project.pipelineschedules.get(schedule.id), lambda it: it.last_pipeline, "the run")
-    pipeline = s.project.pipelines.get(made.last_pipeline["id"])
+    # The client puts the answer, a message, in place of the schedule's fields.
+    lazy = s.project.pipelineschedules.get(schedule.id, lazy=True)
+    lazy.play()
+    schedule = wait(lambda: s.project.pipelineschedules.get(schedule.id), lambda it: it.last_pipeline, "the run")
+    pipeline = s.project.pipelines.get(schedule.last_pipeline["id"])
     assert pipeline.source == "schedule", pipeline.attributes
     assert [p.id for p in schedule.pipelines.list(get_all=True)] == [pipeline.id]
     wait(lambda: s.project.pipelines.get(pipeline.id), lambda p: p.finished_at is not None, "the end of the run")
@@ -523,6 +535,46 @@ test:
     fork = project.forks.create({"path": "fork", "name": "fork"})
     assert fork.forked_from_project["id"] == project.id
     assert [it.id for it in project.forks.list(get_all=True)] == [fork.id]
+
+
+@check
+def finds_downstream_pipelines_by_their_bridges(gl, s):
+    group = gl.groups.get("team").id
+
+    def project(name, files):
+        made = gl.projects.create({"name": name, "namespace_id": group})
+        actions = [{"action": "create", "file_path": path, "content": text} for path, text in files.items()]
+        made.commits.create({"branch": "main", "commit_message": "[skip ci]", "actions": actions})
+        return made
+
+    inner = "inner: {script: [echo inside]}\n"
+    below = project("below", {".gitlab-ci.yml": inner})
+    above = project("above", {".gitlab-ci.yml": UPSTREAM, "child.yml": inner})
+    pipeline = above.pipelines.create({"ref": "main"})
+    wait(lambda: above.pipelines.get(pipeline.id), lambda p: p.status == "success", "the end of the upstream")
+    bridges = {bridge.name: bridge for bridge in pipeline.bridges.list(get_all=True)}
+    statuses = {name: bridge.status for name, bridge in bridges.items()}
+    assert statuses == {"child": "success", "other": "success", "later": "manual"}, statuses
+    assert [b.name for b in pipeline.bridges.list(scope="manual", get_all=True)] == ["later"]
+    assert pipeline.jobs.list(get_all=True) == []
+    for name, where, source in [("child", above, "parent_pipeline"), ("other", below, "pipeline")]:
+        bridge = bridges[name]
+        assert bridge.pipeline["id"] == pipeline.id and bridge.user["username"] == "root", bridge.attributes
+        found = bridge.downstream_pipeline
+        assert (found["project_id"], found["source"], found["status"]) == (where.id, source, "success"), found
+        (job,) = where.pipelines.get(found["id"]).jobs.list(get_all=True)
+        assert b"inside" in where.jobs.get(job.id).trace()
+    assert bridges["later"].downstream_pipeline is None
+    child = bridges["child"].downstream_pipeline["id"]
+    assert child not in [p.id for p in above.pipelines.list(get_all=True)]
+    assert [p.id for p in above.pipelines.list(source="parent_pipeline", get_all=True)] == [child]
+    above.jobs.get(bridges["later"].id, lazy=True).play()
+    later = wait(
+        lambda: next(b for b in pipeline.bridges.list(get_all=True) if b.name == "later"),
+        lambda bridge: bridge.status == "success",
+        "the played bridge",
+    )
+    assert later.downstream_pipeline["project_id"] == below.id
 
 
 @check

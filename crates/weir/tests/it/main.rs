@@ -6,6 +6,7 @@ mod harness;
 
 mod crash;
 mod demo;
+mod downstream;
 mod git;
 mod hostile;
 mod python_gitlab;
