@@ -38,7 +38,12 @@ pub enum Act {
     Retry,
     /// The actor plays a manual or delayed job.
     Play,
-    /// A runner takes a job: whatever made it ready, a delay, a resource or a dependency among it.
+    /// The actor cancels, unschedules or erases: nothing runs by it.
+    Cancel,
+    /// The actor says how a job of another system is doing: nothing runs by it here.
+    Report,
+    /// A runner takes a job, or a bridge's turn comes: whatever made it ready, a delay, a resource or a dependency
+    /// among it.
     Claim,
 }
 
@@ -55,6 +60,8 @@ impl Act {
         Self::Upstream,
         Self::Retry,
         Self::Play,
+        Self::Cancel,
+        Self::Report,
         Self::Claim,
     ];
 
@@ -62,6 +69,11 @@ impl Act {
     /// it happen.
     pub const fn approves(self) -> bool {
         matches!(self, Self::Push | Self::Open | Self::Ask)
+    }
+
+    /// Whether code runs by it.
+    pub const fn runs(self) -> bool {
+        !matches!(self, Self::Cancel | Self::Report)
     }
 }
 
@@ -171,6 +183,10 @@ pub fn judge(facts: Facts<'_>) -> Result<Rights, Refusal> {
         Code::Ref(guard) if lets(guard) => {
             // What it got when it was made stays its own: the ref is what it was.
             return Ok(has.unwrap_or(if guard.is_some() { Rights::Protected } else { Rights::Plain }));
+        }
+        // Whoever may run pipelines may stop what is on no ref of the project.
+        Code::Request { .. } | Code::Foreign { .. } | Code::Unknown if !act.runs() => {
+            return Ok(Rights::Plain);
         }
         // A runner has no level to weigh: what was decided for the pipeline holds.
         Code::Request { .. } if claim => return Ok(has.unwrap_or(Rights::Plain)),

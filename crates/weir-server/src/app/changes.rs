@@ -71,9 +71,6 @@ pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &mut Trans
                     outbox::add(tx, &Task::FollowDownstream { pipeline }, now)?;
                 }
             }
-            Effect::RestartUpstream if done.upstream.is_some() => {
-                outbox::add(tx, &Task::RestartUpstream { pipeline }, now)?;
-            }
             Effect::CancelChildren if pipelines::has_children(tx, pipeline)? => {
                 outbox::add(tx, &Task::CancelChildren { pipeline }, now)?;
             }
@@ -146,9 +143,26 @@ pub fn set_user(tx: &mut Tx<'_>, ids: &[JobId], user: UserId) -> Result<()> {
     Ok(deployments::set_user(tx, ids, user)?)
 }
 
+/// What a transition that somebody asked for entails in the same transaction: what it makes runs for them, and the
+/// bridge above the pipeline goes on as far as they may. Returns the jobs that are theirs now.
+pub fn on_behalf(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    pipeline: PipelineId,
+    done: &Transition,
+    user: UserId,
+) -> Result<Vec<JobId>> {
+    if done.upstream.is_some() && done.changes.effects.contains(&Effect::RestartUpstream) {
+        outbox::add(tx, &Task::RestartUpstream { pipeline, user }, ctx.now())?;
+    }
+    let renewed = renewed(tx, ctx, done)?;
+    set_user(tx, &renewed, user)?;
+    Ok(renewed)
+}
+
 /// The jobs that a transition made or lets wait for their turn again: they run for whoever asked for it.
 /// Source: `app/services/ci/clone_job_service.rb`, `app/services/ci/reset_skipped_jobs_service.rb`.
-pub fn renewed(tx: &mut Tx<'_>, ctx: &Ctx, done: &Transition) -> Result<Vec<JobId>> {
+fn renewed(tx: &mut Tx<'_>, ctx: &Ctx, done: &Transition) -> Result<Vec<JobId>> {
     let now = ctx.now();
     let mut renewed = Vec::new();
     for effect in &done.changes.effects {

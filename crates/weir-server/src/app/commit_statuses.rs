@@ -7,6 +7,7 @@ use weir_api::PipelineSource;
 use weir_api::id::PipelineId;
 use weir_compiler::Plan;
 use weir_engine::external::{self, Report};
+use weir_engine::trust::{Act, Rights};
 use weir_engine::{Changes, Refused};
 use weir_git::RefName;
 use weir_store::commit_statuses::{self, Filter, Words};
@@ -17,7 +18,7 @@ use weir_store::users::{self, User};
 use weir_store::{Sort, Tx};
 
 use super::access::Access;
-use super::{changes, commits, protection};
+use super::{changes, commits, trust};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -151,7 +152,7 @@ pub async fn report(
         (None, Some(name)) => name.clone(),
         (None, None) => branch_with(ctx, project, &sha).await?,
     };
-    let protected = demand_run(ctx, access, &ref_name, found.as_ref()).await?;
+    let protected = demand(ctx, access, &ref_name, found.as_ref()).await?;
     let fresh = NewPipeline {
         project_id: project.id,
         sha,
@@ -267,22 +268,22 @@ async fn branch_with(ctx: &Ctx, project: &Project, sha: &str) -> Result<String> 
     branch.ok_or(Error::NotFound("References for commit"))
 }
 
-/// Demands that the caller may run something on the ref; whether it is protected.
-async fn demand_run(ctx: &Ctx, access: &Access, name: &str, found: Option<&Pipeline>) -> Result<bool> {
-    let kinds: &[&str] = match found {
-        Some(pipeline) if pipeline.tag => &["tags"],
-        Some(_) => &["heads"],
-        None => &["heads", "tags"],
-    };
-    let names: Vec<RefName> =
-        kinds.iter().filter_map(|kind| RefName::new(format!("refs/{kind}/{name}")).ok()).collect();
-    let project = access.project.clone();
-    let protections = ctx.db.read(move |tx| protection::of_refs(tx, &project, &names)).await?;
-    if protections.iter().all(|it| protection::may_run(access, *it)) {
-        Ok(protections.iter().any(Option::is_some))
-    } else {
-        Err(Error::Forbidden(None))
-    }
+/// Demands that the caller may tell of jobs on the ref; whether they are protected.
+async fn demand(ctx: &Ctx, access: &Access, name: &str, found: Option<&Pipeline>) -> Result<bool> {
+    let names =
+        ["heads", "tags"].into_iter().filter_map(|kind| RefName::new(format!("refs/{kind}/{name}")).ok());
+    let (access, found, names) = (access.clone(), found.cloned(), names.collect::<Vec<_>>());
+    let judged = ctx
+        .db
+        .read(move |tx| match &found {
+            Some(pipeline) => Ok(vec![trust::ask_pipeline(tx, &access, pipeline, Act::Report)?]),
+            None => {
+                names.iter().map(|name| trust::ask_ref(tx, &access, name, Act::Report)).collect::<Result<_>>()
+            }
+        })
+        .await?;
+    let rights: std::result::Result<Vec<_>, _> = judged.into_iter().collect();
+    Ok(rights.map_err(|_| Error::Forbidden(None))?.contains(&Rights::Protected))
 }
 
 /// Refuses what GitLab's records refuse.

@@ -3,10 +3,11 @@
 //! Sources: `app/services/ci/create_downstream_pipeline_service.rb`, `app/models/ci/bridge.rb`,
 //! `app/services/ci/pipeline_bridge_status_service.rb`, `app/services/ci/cancel_pipeline_service.rb`.
 
-use weir_api::id::{JobId, PipelineId};
+use weir_api::id::{JobId, PipelineId, UserId};
 use weir_api::{FailureReason, JobStatus, PipelineSource, UserState, VariableType};
 use weir_compiler::plan::{self, Strategy, Trigger};
 use weir_compiler::vars::{Level, References, Variable, Variables, expand, forward};
+use weir_engine::trust::Act;
 use weir_engine::{Event, Outcome};
 use weir_git::{ObjectId, RefName};
 use weir_store::jobs::{self, Job};
@@ -17,7 +18,7 @@ use weir_store::{Tx, job_messages};
 use super::access::{self, Access};
 use super::payloads::{self, Rows};
 use super::pipelines::{self as creation, ByBridge, NewVariable, Origin, Start};
-use super::{changes, commits, facts, protection};
+use super::{changes, commits, facts, protection, trust};
 use crate::auth::Action;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -113,7 +114,7 @@ async fn prepare(ctx: &Ctx, job: &Job, rows: &Rows) -> Result<Result<(Access, St
             None => return Ok(Err(Refusal::creation("Reference not found"))),
         }
     };
-    if let Some(reason) = refused(ctx, rows, &access, &name, child).await? {
+    if let Some(reason) = refused(ctx, job, rows, &access, &name, child).await? {
         return Ok(Err(reason.into()));
     }
     if !child {
@@ -188,24 +189,31 @@ fn nesting(upstreams: &[Pipeline]) -> usize {
 /// Why the bridge's user may not have this pipeline, or why nobody may.
 async fn refused(
     ctx: &Ctx,
+    bridge: &Job,
     rows: &Rows,
     there: &Access,
     name: &RefName,
     child: bool,
 ) -> Result<Option<FailureReason>> {
-    let (user, project, pipeline) = (rows.user.clone(), rows.project.clone(), rows.pipeline.id);
-    let (there, name, now) = (there.clone(), name.clone(), ctx.now());
+    let (user, project, pipeline) = (rows.user.clone(), rows.project.clone(), rows.pipeline.clone());
+    let (bridge, there, name, now) = (bridge.clone(), there.clone(), name.clone(), ctx.now());
     ctx.db
         .read(move |tx| {
             let here = access::standing(tx, Some(&user), &project, now)?;
-            let protection = protection::of_ref(tx, &there.project, &name)?;
+            // A child is the commit of its parent, whatever that has for a ref.
+            let judged = if child {
+                trust::ask_pipeline(tx, &there, &pipeline, Act::Upstream)?
+            } else {
+                trust::ask_ref(tx, &there, &name, Act::Upstream)?
+            };
             if !here.may(Action::UpdatePipeline)
                 || !there.standing.may(Action::CreatePipeline)
-                || !protection::may_run(&there, protection)
+                || judged.is_err()
+                || !trust::lets_claim(tx, &bridge)?
             {
                 return Ok(Some(FailureReason::InsufficientBridgePermissions));
             }
-            let upstreams = pipelines::self_and_upstreams(tx, pipeline)?;
+            let upstreams = pipelines::self_and_upstreams(tx, pipeline.id)?;
             Ok::<_, Error>((!child && cycles(&upstreams)).then_some(FailureReason::PipelineLoopDetected))
         })
         .await
@@ -284,16 +292,20 @@ pub async fn fail(ctx: &Ctx, bridge: JobId, reason: FailureReason) -> Result<()>
 async fn refuse(ctx: &Ctx, bridge: JobId, refusal: &Refusal) -> Result<()> {
     let Refusal { reason, messages } = refusal.clone();
     let outcome = Outcome::Failed { reason, exit_code: None };
-    send(ctx, bridge, Some(messages), move |_, job| Ok(Some(Event::Finished { job: job.index, outcome })))
-        .await
+    send(ctx, bridge, Some(messages), None, move |_, job| {
+        Ok(Some(Event::Finished { job: job.index, outcome }))
+    })
+    .await
 }
 
-/// Sends an event to a bridge, decided in the transaction, with the bridge's pipeline locked. One that does not fit
+/// Sends an event to a bridge, on behalf of a user if there is one, decided in the transaction, with the bridge's
+/// pipeline locked. One that does not fit
 /// any more is dropped.
 async fn send(
     ctx: &Ctx,
     bridge: JobId,
     messages: Option<Vec<String>>,
+    user: Option<UserId>,
     event: impl Fn(&mut Tx<'_>, &Job) -> Result<Option<Event>> + Send + 'static,
 ) -> Result<()> {
     let shared = ctx.clone();
@@ -305,6 +317,10 @@ async fn send(
             let job = jobs::find(tx, bridge)?.ok_or(Error::RecordNotFound)?;
             let event = event(tx, &job)?.ok_or(Error::RecordNotFound)?;
             let done = changes::transition(tx, &shared, pipeline, event, |_| Error::RecordNotFound)?;
+            if let Some(user) = user {
+                changes::on_behalf(tx, &shared, pipeline, &done, user)?;
+                changes::set_user(tx, &[bridge], user)?;
+            }
             if let Some(messages) = &messages {
                 job_messages::add(tx, bridge, messages)?;
             }
@@ -335,7 +351,7 @@ fn waiting(tx: &mut Tx<'_>, pipeline: PipelineId) -> Result<Option<(JobId, Strat
 /// Tells the bridge above a pipeline the pipeline's status, if it waits for it.
 pub async fn follow(ctx: &Ctx, pipeline: PipelineId) -> Result<()> {
     let Some((bridge, strategy)) = ctx.db.read(move |tx| waiting(tx, pipeline)).await? else { return Ok(()) };
-    send(ctx, bridge, None, move |tx, job| {
+    send(ctx, bridge, None, None, move |tx, job| {
         // The status of now, whatever it was when the task was left.
         let found = pipelines::find(tx, pipeline)?;
         Ok(found.map(|it| Event::DownstreamStatus { job: job.index, status: it.status, strategy }))
@@ -343,10 +359,17 @@ pub async fn follow(ctx: &Ctx, pipeline: PipelineId) -> Result<()> {
     .await
 }
 
-/// Tells the bridge above a pipeline that the pipeline goes on after its end, if it waits for it.
-pub async fn restart(ctx: &Ctx, pipeline: PipelineId) -> Result<()> {
+/// Tells the bridge above a pipeline that the pipeline goes on after its end, if it waits for it and the user who
+/// lets the pipeline go on may change the bridge's too. What goes on there is the user's then.
+/// Source: `Pipeline#reset_source_bridge!`.
+pub async fn restart(ctx: &Ctx, pipeline: PipelineId, user: UserId) -> Result<()> {
     let Some((bridge, _)) = ctx.db.read(move |tx| waiting(tx, pipeline)).await? else { return Ok(()) };
-    send(ctx, bridge, None, |_, job| Ok(Some(Event::DownstreamRestarted { job: job.index }))).await?;
+    let now = ctx.now();
+    send(ctx, bridge, None, Some(user), move |tx, job| {
+        let may = trust::lets_user(tx, Some(user), job.pipeline_id, Act::Retry, now)?;
+        Ok(may.then_some(Event::DownstreamRestarted { job: job.index }))
+    })
+    .await?;
     // It may have come to its end again meanwhile.
     follow(ctx, pipeline).await
 }

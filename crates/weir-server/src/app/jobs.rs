@@ -301,9 +301,8 @@ async fn change(
                 }
             }
             if let Some(user) = for_user {
-                let mut renewed = changes::renewed(tx, &shared, &done)?;
-                renewed.push(result);
-                changes::set_user(tx, &renewed, user)?;
+                changes::on_behalf(tx, &shared, job.pipeline_id, &done, user)?;
+                changes::set_user(tx, &[result], user)?;
             }
             more(tx, &job, result)?;
             Ok::<_, Error>((job.pipeline_id, done, result))
@@ -313,9 +312,9 @@ async fn change(
     Ok(result)
 }
 
-/// A job on a protected ref is changed only by those who may change the ref, and started only if its commit may run;
+/// A job is changed only by those who may do this to its pipeline;
 /// one whose deployment was overtaken is changed by nobody (`app/policies/ci/deployable_policy.rb`).
-async fn demand_ref(ctx: &Ctx, access: &Access, id: JobId, act: Option<Act>) -> Result<Job> {
+async fn demand_ref(ctx: &Ctx, access: &Access, id: JobId, act: Act) -> Result<Job> {
     let project = access.project.id;
     let (job, pipeline) = ctx
         .db
@@ -328,16 +327,13 @@ async fn demand_ref(ctx: &Ctx, access: &Access, id: JobId, act: Option<Act>) -> 
             Ok::<_, Error>((job, pipeline))
         })
         .await?;
-    match act {
-        Some(act) => super::trust::demand(ctx, access, &pipeline, act).await?,
-        None => super::protection::demand_run(ctx, access, &pipeline).await?,
-    }
+    super::trust::demand(ctx, access, &pipeline, act).await?;
     Ok(job)
 }
 
 /// Cancels a job. One that has ended stays as it is.
 pub async fn cancel(ctx: &Ctx, access: &Access, id: JobId, force: bool) -> Result<JobDetails> {
-    let job = demand_ref(ctx, access, id, None).await?;
+    let job = demand_ref(ctx, access, id, Act::Cancel).await?;
     if job.bridge {
         return Err(Error::RecordNotFound);
     }
@@ -350,7 +346,7 @@ pub async fn cancel(ctx: &Ctx, access: &Access, id: JobId, force: bool) -> Resul
 
 /// Retries a job: a new one of the same name.
 pub async fn retry(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
-    demand_ref(ctx, access, id, Some(Act::Retry)).await?;
+    demand_ref(ctx, access, id, Act::Retry).await?;
     let new = change(
         ctx,
         access,
@@ -372,7 +368,7 @@ pub async fn play(
     id: JobId,
     given: Vec<NewVariable>,
 ) -> Result<JobDetails> {
-    let job = demand_ref(ctx, access, id, Some(Act::Play)).await?;
+    let job = demand_ref(ctx, access, id, Act::Play).await?;
     let definition = ctx.db.read(move |tx| jobs::definition(tx, &job)).await?;
     if !matches!(definition.when, When::Manual | When::Delayed) {
         return Err(Error::BadRequest("Unplayable Job".to_owned()));
@@ -402,7 +398,7 @@ pub async fn play(
 /// # Errors
 /// 400 if it is not delayed, or its time has come.
 pub async fn unschedule(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
-    demand_ref(ctx, access, id, None).await?;
+    demand_ref(ctx, access, id, Act::Cancel).await?;
     let refused = |_| Error::BadRequest("Job is not scheduled".to_owned());
     change(ctx, access, id, |job| Event::Unschedule { job: job.index }, refused, None, |_, _, _| Ok(()))
         .await?;
@@ -411,7 +407,7 @@ pub async fn unschedule(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> R
 
 /// Erases a job's trace and artifacts. A Developer may erase what they started on a ref that is not protected.
 pub async fn erase(ctx: &Ctx, access: &Access, user: &User, id: JobId) -> Result<JobDetails> {
-    let job = demand_ref(ctx, access, id, None).await?;
+    let job = demand_ref(ctx, access, id, Act::Cancel).await?;
     if job.bridge {
         return Err(Error::RecordNotFound);
     }

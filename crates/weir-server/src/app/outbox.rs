@@ -51,6 +51,8 @@ pub enum Task {
     RestartUpstream {
         /// The downstream pipeline.
         pipeline: PipelineId,
+        /// On whose behalf.
+        user: UserId,
     },
     /// Cancel the child pipelines of a pipeline.
     CancelChildren {
@@ -128,7 +130,7 @@ async fn perform(ctx: &Ctx, task: &Task) -> Result<()> {
         Task::RerunDownstream { bridge, user } => rerun::downstream(ctx, *bridge, *user).await,
         Task::AssignResource { group } => resource_groups::assign(ctx, *group).await,
         Task::FollowDownstream { pipeline } => downstream::follow(ctx, *pipeline).await,
-        Task::RestartUpstream { pipeline } => downstream::restart(ctx, *pipeline).await,
+        Task::RestartUpstream { pipeline, user } => downstream::restart(ctx, *pipeline, *user).await,
         Task::CancelChildren { pipeline } => downstream::cancel_children(ctx, *pipeline).await,
         Task::StopEnvironments { project, branch, user } => {
             environments::stop_of_branch(ctx, *project, branch, *user).await

@@ -2,12 +2,13 @@
 
 use weir_api::id::RunnerId;
 use weir_api::{FailureReason, JobStatus, Timestamp};
+use weir_engine::trust::Act;
 use weir_engine::{Event, JobIndex, JobState, Outcome, timeout};
 use weir_store::jobs::{self, Filter};
 use weir_store::timers::{self, Due};
 use weir_store::{Page, pipelines};
 
-use super::{changes, downstream, protection};
+use super::{changes, downstream, trust};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
@@ -78,7 +79,8 @@ async fn apply(
         .write(move |tx| {
             // What is gone, or went on in the meantime, is well.
             let job = jobs::find(tx, due.id)?.ok_or(Error::RecordNotFound)?;
-            let may_start = job.status == JobStatus::Scheduled && protection::user_may_run(tx, &job, now)?;
+            let may_start = job.status == JobStatus::Scheduled
+                && trust::lets_user(tx, job.user_id, job.pipeline_id, Act::Play, now)?;
             let done = pipelines::transition(tx, &shared.pipelines, due.pipeline_id, now, |state, _| {
                 let event = decide(state.job(due.index), may_start).ok_or(Error::RecordNotFound)?;
                 weir_engine::apply(state, event, now).map_err(|_| Error::RecordNotFound)

@@ -10,13 +10,14 @@ use weir_api::id::PipelineScheduleId;
 use weir_api::pipeline_schedules::ScheduleInput;
 use weir_api::pipelines::PipelineVariable;
 use weir_engine::cron::{Cron, Zone};
+use weir_engine::trust::Act;
 use weir_git::RefName;
 use weir_store::pipeline_schedules::{self, PipelineSchedule};
 use weir_store::pipelines::{self, Pipeline};
 use weir_store::users::{self, User};
 
 use super::access::Access;
-use super::{commits, protection};
+use super::{commits, trust};
 use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
@@ -83,9 +84,9 @@ async fn may_use_ref(ctx: &Ctx, access: &Access, git_ref: &str) -> Result<bool> 
     let name =
         if git_ref.starts_with("refs/") { git_ref.to_owned() } else { format!("refs/heads/{git_ref}") };
     let Ok(name) = RefName::new(name) else { return Ok(true) };
-    let project = access.project.clone();
-    let protection = ctx.db.read(move |tx| protection::of_ref(tx, &project, &name)).await?;
-    Ok(protection::may_run(access, protection))
+    let access = access.clone();
+    let judged = ctx.db.read(move |tx| trust::ask_ref(tx, &access, &name, Act::Schedule)).await?;
+    Ok(judged.is_ok())
 }
 
 /// Demands that the caller may change the schedule itself: its owner, and administrators.

@@ -21,7 +21,7 @@ use weir_store::users::{self, User};
 use weir_store::{Tx, variables};
 
 use super::access::Access;
-use super::{changes, commits, facts, protection, resource_groups, trust};
+use super::{changes, commits, facts, resource_groups, trust};
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -124,7 +124,7 @@ pub async fn variables(ctx: &Ctx, project: &Project, id: PipelineId) -> Result<V
 pub async fn cancel(ctx: &Ctx, access: &Access, id: PipelineId) -> Result<PipelineDetails> {
     let found = find(ctx, &access.project, id).await?;
     if found.pipeline.source == PipelineSource::External {
-        protection::demand_run(ctx, access, &found.pipeline).await?;
+        trust::demand(ctx, access, &found.pipeline, Act::Cancel).await?;
         return Ok(found);
     }
     change(ctx, access, id, Event::CancelPipeline { cascade: true }, None).await
@@ -143,10 +143,8 @@ async fn change(
     user: Option<UserId>,
 ) -> Result<PipelineDetails> {
     let found = find(ctx, &access.project, id).await?;
-    match user {
-        Some(_) => trust::demand(ctx, access, &found.pipeline, Act::Retry).await?,
-        None => protection::demand_run(ctx, access, &found.pipeline).await?,
-    }
+    let act = if user.is_some() { Act::Retry } else { Act::Cancel };
+    trust::demand(ctx, access, &found.pipeline, act).await?;
     let shared = ctx.clone();
     let done = ctx
         .db
@@ -155,8 +153,7 @@ async fn change(
                 Error::forbidden(refused.to_string())
             })?;
             if let Some(user) = user {
-                let renewed = changes::renewed(tx, &shared, &done)?;
-                changes::set_user(tx, &renewed, user)?;
+                changes::on_behalf(tx, &shared, id, &done, user)?;
             }
             Ok::<_, Error>(done)
         })

@@ -1,17 +1,14 @@
 //! Protected branches and tags, and what they mean for whoever wants to run something on them.
 
-use weir_api::{AccessLevel, Timestamp, UserState};
+use weir_api::AccessLevel;
 use weir_compiler::fnmatch::Glob;
 use weir_git::RefName;
-use weir_store::jobs::Job;
-use weir_store::pipelines::{self, Pipeline};
+use weir_store::pipelines::Pipeline;
 use weir_store::projects::Project;
-use weir_store::{Tx, protected_refs, users};
+use weir_store::{Tx, protected_refs};
 
-use super::access::{self, Access};
+use super::access::Access;
 use super::pipelines::NewVariable;
-use crate::auth::Action;
-use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
 /// What the protection of one ref demands; several rules may cover it, then the mildest counts.
@@ -95,47 +92,12 @@ fn covers(rule: &str, name: &str) -> bool {
     Glob::new(&rule.replace('/', "\u{1}")).matches(&name.replace('/', "\u{1}"))
 }
 
-/// Whether the caller may start jobs on a ref: whoever may push to it or merge into it.
-/// Source: `lib/gitlab/user_access.rb`, `app/policies/ci/pipeline_policy.rb`.
-pub fn may_run(access: &Access, protection: Option<Protection>) -> bool {
-    let level = access.standing.level;
-    protection.is_none_or(|it| it.lets_push(level) || it.lets_merge(level))
-}
-
-/// The same for an existing pipeline; 403 if not.
-pub async fn demand_run(ctx: &Ctx, access: &Access, pipeline: &Pipeline) -> Result<()> {
-    let (access, pipeline) = (access.clone(), pipeline.clone());
-    let may = ctx.db.read(move |tx| may_run_pipeline(tx, &access, &pipeline)).await?;
-    if may { Ok(()) } else { Err(Error::Forbidden(None)) }
-}
-
 /// Demands that the caller may give variables to what runs; 403 if not.
 /// Source: `app/services/ci/play_build_service.rb`.
 pub fn demand_variables(access: &Access, given: &[NewVariable]) -> Result<()> {
     let minimum = access.project.settings.ci_pipeline_variables_minimum_override_role;
     let allowed = minimum.is_some_and(|minimum| access.standing.level >= minimum);
     if given.is_empty() || allowed { Ok(()) } else { Err(Error::Forbidden(None)) }
-}
-
-/// Whether the caller may change what runs in a pipeline: nobody does in an archived project.
-pub fn may_run_pipeline(tx: &mut Tx<'_>, access: &Access, pipeline: &Pipeline) -> Result<bool> {
-    if access.project.archived {
-        return Ok(false);
-    }
-    let Some(name) = full_name(pipeline) else { return Ok(true) };
-    let protection = of_ref(tx, &access.project, &name)?;
-    Ok(may_run(access, protection))
-}
-
-/// Whether a job's own user may still start it: what happens later happens on the user's behalf.
-/// Source: `app/services/ci/run_scheduled_build_service.rb`.
-pub fn user_may_run(tx: &mut Tx<'_>, job: &Job, now: Timestamp) -> Result<bool> {
-    let user = job.user_id.map(|id| users::find(tx, id)).transpose()?.flatten();
-    let Some(user) = user.filter(|user| user.state == UserState::Active) else { return Ok(false) };
-    let access = access::find_project(tx, Some(&user), &job.project_id.to_string(), now)?;
-    let Some(access) = access.filter(|it| it.standing.may(Action::UpdateJob)) else { return Ok(false) };
-    let Some(pipeline) = pipelines::find(tx, job.pipeline_id)? else { return Ok(false) };
-    may_run_pipeline(tx, &access, &pipeline)
 }
 
 /// The full name of a pipeline's branch or tag, or of its merge request's ref.

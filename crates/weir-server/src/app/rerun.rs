@@ -7,15 +7,14 @@ use weir_engine::trust::Act;
 use weir_engine::{Event, Refused};
 use weir_store::jobs::{self, Filter, Job};
 use weir_store::pipelines::Transition;
-use weir_store::users::{self, User};
+use weir_store::users::User;
 use weir_store::variables::{self, GivenVariable};
 use weir_store::{Page, Tx};
 
-use super::access::{self, Access};
+use super::access::Access;
 use super::outbox::{self, Task};
 use super::pipelines::{self, NewVariable, PipelineDetails};
 use super::{changes, protection, trust};
-use crate::auth::Action;
 use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -89,8 +88,7 @@ fn apply(
     let followed = if scope == Scope::Failed { followed(tx, id)? } else { Vec::new() };
     let refused = |refused: Refused| Error::Conflict(refused.to_string());
     let done = changes::transition(tx, ctx, id, Event::Rerun { scope }, refused)?;
-    let again = changes::renewed(tx, ctx, &done)?;
-    changes::set_user(tx, &again, user)?;
+    let again = changes::on_behalf(tx, ctx, id, &done, user)?;
     for bridge in &followed {
         outbox::add(tx, &Task::RerunDownstream { bridge: bridge.id, user }, ctx.now())?;
     }
@@ -126,15 +124,11 @@ pub async fn downstream(ctx: &Ctx, bridge: JobId, user: UserId) -> Result<()> {
         .write(move |tx| {
             let pipeline = weir_store::pipelines::downstream_of_jobs(tx, &[bridge])?.pop();
             let pipeline = pipeline.ok_or(Error::RecordNotFound)?;
-            let user = users::find(tx, user)?.ok_or(Error::RecordNotFound)?;
-            let access = access::find_project(tx, Some(&user), &pipeline.project_id.to_string(), now)?;
-            let access = access.filter(|it| it.standing.may(Action::UpdatePipeline));
-            let access = access.ok_or(Error::RecordNotFound)?;
-            if !protection::may_run_pipeline(tx, &access, &pipeline)? {
+            if !trust::lets_user(tx, Some(user), pipeline.id, Act::Retry, now)? {
                 return Err(Error::RecordNotFound);
             }
             let given = variables::of_job(tx, bridge)?;
-            let (done, _) = apply(tx, &shared, pipeline.id, Scope::Failed, user.id, &given)?;
+            let (done, _) = apply(tx, &shared, pipeline.id, Scope::Failed, user, &given)?;
             Ok((pipeline, done))
         })
         .await;

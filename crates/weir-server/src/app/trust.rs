@@ -1,16 +1,21 @@
 //! The facts for [`weir_engine::trust`], and what its refusals mean to callers.
 
+use weir_api::id::{PipelineId, UserId};
+use weir_api::{AccessLevel, Timestamp, UserState};
 use weir_engine::trust::{Act, Approval, Code, Facts, Guard, Refusal, Rights, judge};
 use weir_git::RefName;
 use weir_store::merge_requests::{self, MergeRequest};
 use weir_store::pipelines::{self, Pipeline};
 use weir_store::projects::{self, Project};
-use weir_store::{Tx, jobs};
+use weir_store::{Tx, jobs, users};
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::protection::{self, Protection};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+
+/// Whether it may happen, and with which rights.
+pub type Judgement = std::result::Result<Rights, Refusal>;
 
 /// Whose code a pipeline runs, with all that is known of it.
 #[derive(Debug, Clone)]
@@ -53,7 +58,8 @@ impl Known {
     }
 }
 
-fn guard(protection: Option<Protection>) -> Option<Guard> {
+/// What a protection means for whoever wants to change the ref.
+pub(super) fn guard(protection: Option<Protection>) -> Option<Guard> {
     protection.map(|it| Guard { push: it.push, merge: it.merge })
 }
 
@@ -111,16 +117,26 @@ const fn rights(protected: bool) -> Rights {
     if protected { Rights::Protected } else { Rights::Plain }
 }
 
-/// Demands that the caller may start jobs of an existing pipeline; 403 if not.
+/// Asks on behalf of somebody with this access. In an archived project nobody may do anything.
+pub fn ask(access: &Access, act: Act, known: &Known, has: Option<Rights>) -> Judgement {
+    let level = if access.project.archived { AccessLevel::NoAccess } else { access.standing.level };
+    judge(Facts { act, level, code: known.code(), has })
+}
+
+/// Asks for a branch or tag.
+pub fn ask_ref(tx: &mut Tx<'_>, access: &Access, name: &RefName, act: Act) -> Result<Judgement> {
+    Ok(ask(access, act, &of_ref(tx, &access.project, name)?, None))
+}
+
+/// Asks for an existing pipeline.
+pub fn ask_pipeline(tx: &mut Tx<'_>, access: &Access, pipeline: &Pipeline, act: Act) -> Result<Judgement> {
+    Ok(ask(access, act, &of_pipeline(tx, &access.project, pipeline)?, Some(rights(pipeline.protected))))
+}
+
+/// Demands that the caller may do this to an existing pipeline; 403 if not.
 pub async fn demand(ctx: &Ctx, access: &Access, pipeline: &Pipeline, act: Act) -> Result<()> {
-    let (project, row, level) = (access.project.clone(), pipeline.clone(), access.standing.level);
-    let judged = ctx
-        .db
-        .read(move |tx| {
-            let known = of_pipeline(tx, &project, &row)?;
-            Ok::<_, Error>(judge(Facts { act, level, code: known.code(), has: Some(rights(row.protected)) }))
-        })
-        .await?;
+    let (access, pipeline) = (access.clone(), pipeline.clone());
+    let judged = ctx.db.read(move |tx| ask_pipeline(tx, &access, &pipeline, act)).await?;
     judged.map(drop).map_err(|refusal| match refusal {
         Refusal::Approval => {
             Error::forbidden("Nobody with the right to do so has let this commit of another project run")
@@ -130,7 +146,24 @@ pub async fn demand(ctx: &Ctx, access: &Access, pipeline: &Pipeline, act: Act) -
     })
 }
 
-/// Whether a runner may take a job: what let its pipeline be made must still hold.
+/// Whether a user may do this to a pipeline now: what happens later happens on somebody's behalf, who may have lost
+/// the right since. Source: `app/services/ci/run_scheduled_build_service.rb`.
+pub fn lets_user(
+    tx: &mut Tx<'_>,
+    user: Option<UserId>,
+    pipeline: PipelineId,
+    act: Act,
+    now: Timestamp,
+) -> Result<bool> {
+    let user = user.map(|id| users::find(tx, id)).transpose()?.flatten();
+    let Some(user) = user.filter(|user| user.state == UserState::Active) else { return Ok(false) };
+    let Some(pipeline) = pipelines::find(tx, pipeline)? else { return Ok(false) };
+    let access = access::find_project(tx, Some(&user), &pipeline.project_id.to_string(), now)?;
+    let Some(access) = access else { return Ok(false) };
+    Ok(ask_pipeline(tx, &access, &pipeline, act)?.is_ok())
+}
+
+/// Whether a runner may take a job, or a bridge have its turn: what let its pipeline be made must still hold.
 pub fn lets_claim(tx: &mut Tx<'_>, job: &jobs::Job) -> Result<bool> {
     let Some(pipeline) = pipelines::find(tx, job.pipeline_id)? else { return Ok(false) };
     // A branch or tag of the project itself: nothing can have changed.
@@ -140,6 +173,6 @@ pub fn lets_claim(tx: &mut Tx<'_>, job: &jobs::Job) -> Result<bool> {
     let Some(project) = projects::find(tx, job.project_id)? else { return Ok(false) };
     let known = of_pipeline(tx, &project, &pipeline)?;
     let has = Some(rights(pipeline.protected || job.protected));
-    let level = weir_api::AccessLevel::NoAccess;
+    let level = AccessLevel::NoAccess;
     Ok(judge(Facts { act: Act::Claim, level, code: known.code(), has }).is_ok())
 }

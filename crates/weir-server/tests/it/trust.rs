@@ -1,6 +1,8 @@
 //! What others wrote runs in a project only once somebody with the right let exactly that run. Each case is a way in
 //! which other servers have been tricked.
 
+mod later;
+
 use serde_json::{Value, json};
 use weir_api::VariableType;
 use weir_api::id::ProjectId;

@@ -8,6 +8,7 @@ use weir_api::id::{EnvironmentId, PipelineId, ProjectId, UserId};
 use weir_api::{JobStatus, Timestamp};
 use weir_compiler::plan::When;
 use weir_engine::Event;
+use weir_engine::trust::Act;
 use weir_store::environments::{self, Environment};
 use weir_store::jobs::{self, Job};
 use weir_store::pipelines::{self, Transition};
@@ -15,7 +16,7 @@ use weir_store::{Tx, deployments, projects, users};
 
 use super::{lifecycle, row};
 use crate::app::access::{self, Access};
-use crate::app::{changes, protection};
+use crate::app::{changes, trust};
 use crate::auth::Action;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -48,6 +49,9 @@ fn stop_jobs(tx: &mut Tx<'_>, environment: EnvironmentId) -> Result<Vec<Job>> {
 }
 
 /// Stops an available environment: its stop jobs run, or nothing runs there any more. What changed in which pipeline.
+///
+/// # Errors
+/// 403 if the stop jobs may not run: then the environment stays as it is.
 fn stop_in(
     tx: &mut Tx<'_>,
     ctx: &Ctx,
@@ -64,14 +68,27 @@ fn stop_in(
         return Ok(Vec::new());
     }
     let mut changed = Vec::new();
+    let mut allowed = false;
     for job in actions {
+        // It runs for whoever it ran for before.
+        let Some(user) = job.user_id else { continue };
+        if !trust::lets_user(tx, Some(user), job.pipeline_id, Act::Play, ctx.now())? {
+            continue;
+        }
+        allowed = true;
         let event = Event::Play { job: job.index };
         match changes::transition(tx, ctx, job.pipeline_id, event, |_| Error::RecordNotFound) {
-            Ok(done) => changed.push((job.pipeline_id, done)),
+            Ok(done) => {
+                changes::on_behalf(tx, ctx, job.pipeline_id, &done, user)?;
+                changed.push((job.pipeline_id, done));
+            }
             // It runs already.
             Err(Error::RecordNotFound) => {}
             Err(error) => return Err(error),
         }
+    }
+    if !allowed {
+        return Err(Error::Forbidden(None));
     }
     if let Some(before) = environments::lock(tx, environment.id)? {
         let state = EnvironmentState::Stopping;
@@ -87,9 +104,7 @@ fn may_stop(tx: &mut Tx<'_>, access: &Access, actions: &[Job]) -> Result<bool> {
     }
     let Some(last) = actions.last() else { return Ok(true) };
     let Some(pipeline) = pipelines::find(tx, last.pipeline_id)? else { return Ok(true) };
-    let Some(name) = protection::full_name(&pipeline) else { return Ok(true) };
-    let protection = protection::of_ref(tx, &access.project, &name)?;
-    Ok(protection::may_run(access, protection) && !lifecycle::is_outdated(tx, last)?)
+    Ok(trust::ask_pipeline(tx, access, &pipeline, Act::Play)?.is_ok() && !lifecycle::is_outdated(tx, last)?)
 }
 
 /// Stops an environment, by its stop job unless `force`.
@@ -127,7 +142,7 @@ fn announce(ctx: &Ctx, project: ProjectId, changed: &[(PipelineId, Transition)])
     }
 }
 
-/// Stops one environment without asking whether anybody may.
+/// Stops one environment whoever asks; its stop jobs still run only if those for whom they run may run them.
 async fn stop_unasked(ctx: &Ctx, id: EnvironmentId) -> Result<()> {
     let shared = ctx.clone();
     let done = ctx
@@ -135,7 +150,10 @@ async fn stop_unasked(ctx: &Ctx, id: EnvironmentId) -> Result<()> {
         .write(move |tx| {
             let Some(environment) = environments::find(tx, id)? else { return Ok(None) };
             let actions = stop_jobs(tx, id)?;
-            let changed = stop_in(tx, &shared, &environment, &actions)?;
+            let changed = match stop_in(tx, &shared, &environment, &actions) {
+                Err(Error::Forbidden(_)) => return Ok(None),
+                other => other?,
+            };
             Ok::<_, Error>(Some((environment.project_id, changed)))
         })
         .await?;

@@ -10,7 +10,7 @@ use weir_api::{AccessLevel, FailureReason, FeatureAccess, JobStatus, PipelineSou
 use weir_compiler::diagnostic::Severity;
 use weir_compiler::plan::Strategy;
 use weir_compiler::{Diagnostic, Plan, Refusal};
-use weir_engine::trust::{self as decision, Act, Rights, judge};
+use weir_engine::trust::{self as decision, Act, Rights};
 use weir_engine::{Changes, Event, PipelineState};
 use weir_git::{ObjectId, RefName};
 use weir_store::pipelines::{self, Inserted, NewPipeline, Upstream};
@@ -231,12 +231,7 @@ async fn look(ctx: &Ctx, access: &Access, start: &Start) -> Result<Facts> {
             Ok::<_, Error>((request, code))
         })
         .await?;
-    let judged = judge(decision::Facts {
-        act: act(start),
-        level: access.standing.level,
-        code: code.code(),
-        has: None,
-    });
+    let judged = trust::ask(access, act(start), &code, None);
     let short = short_name(&start.name);
     let rights = judged.map_err(|refusal| {
         Error::base(match refusal {
