@@ -191,9 +191,9 @@ async fn nothing_that_was_answered_is_lost_at_any_moment() {
                 .failure_reason
                 .as_ref()
                 .is_some_and(|reason| *reason == FailureReason::RunnerSystemFailure);
+            // Whoever is cut off more often than it may be retried, fails for that alone.
             assert!(job.status == JobStatus::Success || lost, "{} {:?}", job.name, job.failure_reason);
         }
-        assert_eq!(job(&project.pipeline(id), "last").await.status, JobStatus::Success);
     }
 }
 
