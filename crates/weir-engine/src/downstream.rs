@@ -2,13 +2,15 @@
 //!
 //! Sources: `app/models/ci/bridge.rb`, `app/services/ci/pipeline_bridge_status_service.rb`.
 
-use weir_api::JobStatus::{self, Canceled, Failed, Manual, Pending, Running, Skipped, Success};
+use weir_api::JobStatus::{
+    self, Canceled, Failed, Manual, Pending, Running, Skipped, Success, WaitingForResource,
+};
 use weir_compiler::plan::Strategy;
 
 use crate::event::Refused;
 use crate::manual;
+use crate::resource_group;
 use crate::state::JobIndex;
-use crate::status;
 use crate::step::Step;
 
 /// The downstream pipeline exists: the bridge follows it, or is done.
@@ -45,15 +47,17 @@ pub(crate) fn changed(
     Ok(())
 }
 
-/// The downstream pipeline goes on after its end: a bridge that had ended waits for it again, and so do the jobs
-/// that were skipped because of it. The downstream pipeline stays the same.
+/// Something in the downstream pipeline runs again: the bridge waits for it anew, wherever it was, with its resource
+/// if it has a group, and the jobs that were skipped because of it wait too. The downstream pipeline stays the same.
+///
+/// Source: `Ci::Pipeline#reset_source_bridge!`.
 pub(crate) fn restarted(step: &mut Step<'_>, job: JobIndex) -> Result<(), Refused> {
     let row = step.find(job)?;
     if !row.is_bridge() || row.retried {
         return Err(Refused::Status(row.status));
     }
-    if status::is_completed(row.status) {
-        step.transition(job, Pending);
+    if !matches!(row.status, Pending | WaitingForResource) {
+        resource_group::enqueue(step, job);
         manual::reset_skipped_dependents(step, job);
     }
     Ok(())

@@ -22,7 +22,8 @@ pub(crate) const fn is_actionable(job: &JobState) -> bool {
 /// Whether [`crate::Event::Play`] is allowed.
 pub fn is_playable(job: &JobState) -> bool {
     if job.is_bridge() {
-        return job.status == Manual;
+        // One that mirrors a manual pipeline is not itself to be played.
+        return job.when == When::Manual && job.status == Manual;
     }
     is_actionable(job)
         && job.is_build()

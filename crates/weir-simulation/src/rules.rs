@@ -109,17 +109,15 @@ fn verdict(job: &plan::Job, enqueue_immediately: bool, previous: JobStatus) -> J
 
 /// Whether the state machine of jobs has this transition.
 fn is_transition(bridge: bool, from: JobStatus, to: JobStatus) -> bool {
-    if bridge && matches!(to, Success | Failed | Canceled | Skipped | Manual) {
+    // It follows its downstream pipeline from wherever it is, and waits for it again.
+    if bridge && matches!(to, Success | Failed | Canceled | Skipped | Manual | Pending | WaitingForResource) {
         return true;
     }
     match to {
         Created => matches!(from, Skipped | Manual),
         WaitingForResource => matches!(from, Created | Skipped | Manual | Scheduled),
         Preparing => matches!(from, Created | Skipped | Manual | Scheduled | WaitingForResource),
-        Pending => {
-            matches!(from, Created | Skipped | Manual | Scheduled | WaitingForResource | Preparing)
-                || bridge && is_completed(from)
-        }
+        Pending => matches!(from, Created | Skipped | Manual | Scheduled | WaitingForResource | Preparing),
         Running => from == Pending,
         Manual => matches!(from, Created | Scheduled),
         Scheduled => from == Created,
@@ -161,7 +159,9 @@ fn is_decided_by(event: Event, job: JobIndex, to: JobStatus, before: &PipelineSt
         Event::Cancel { job: canceled, .. } => canceled == job && to == Canceled,
         Event::CancelPipeline { .. } | Event::CancelInterruptible => to == Canceled,
         Event::DropPipeline { .. } => to == Failed,
-        Event::DownstreamStatus { job: bridge, .. } => bridge == job,
+        Event::DownstreamStatus { job: bridge, .. } | Event::DownstreamRestarted { job: bridge } => {
+            bridge == job
+        }
         _ => false,
     }
 }

@@ -90,7 +90,11 @@ impl Reference {
                 let row = self.row(job);
                 let waits = row.status == Manual || row.status == Scheduled && !row.is_bridge();
                 let again = is_actionable(row) && !row.is_bridge() && is_retryable(row);
-                allowed(if row.is_bridge() { waits } else { is_actionable(row) && waits || again })?;
+                allowed(if row.is_bridge() {
+                    row.when == When::Manual && waits
+                } else {
+                    is_actionable(row) && waits || again
+                })?;
                 if waits {
                     enqueue(row);
                     self.reset_dependents(job);
@@ -136,8 +140,8 @@ impl Reference {
             Event::DownstreamRestarted { job } => {
                 let row = self.row(job);
                 allowed(row.is_bridge() && !row.retried)?;
-                if is_completed(row.status) {
-                    row.status = Pending;
+                if !matches!(row.status, Pending | WaitingForResource) {
+                    enqueue(row);
                     self.reset_dependents(job);
                 }
             }

@@ -1,8 +1,13 @@
 //! Pipelines that bridges start: children and those of other projects.
 
+use axum::body::Body;
 use serde_json::{Value, json};
+use weir_api::id::JobId;
+use weir_api::status::{ArtifactFileType, ArtifactFormat};
+use weir_server::app::artifacts::{self, Upload};
 use weir_server::app::{outbox, runners};
 
+use crate::browser::Browser;
 use crate::harness::{Caller, World};
 
 /// A project with these files on `main`.
@@ -80,6 +85,20 @@ impl<'w> Runner<'w> {
         nobody.put(&format!("/jobs/{}", job["id"]), body).await.is(200);
         settle(self.world).await;
     }
+}
+
+/// Gives a job that runs its archive.
+async fn upload(world: &World, job: &Value) {
+    let id = JobId(job["id"].as_i64().unwrap());
+    let row = artifacts::uploader(&world.ctx, id, &job["token"].as_str().unwrap().into()).await.unwrap();
+    let upload = Upload {
+        file_type: ArtifactFileType::Archive,
+        file_format: ArtifactFormat::Zip,
+        filename: "artifacts.zip".to_owned(),
+        expire_in: None,
+    };
+    let body = Body::from(format!("of job {id}")).into_data_stream();
+    artifacts::upload(&world.ctx, &row, upload, body).await.unwrap();
 }
 
 /// The value of a variable in a job's payload; the last one counts.
@@ -343,6 +362,126 @@ async fn a_canceled_parent_cancels_its_children_but_not_other_projects(world: Wo
     alice.get(&below("other")).await.is(200);
 }
 
+async fn a_job_that_may_not_fail_takes_the_children_with_it(world: World) {
+    let alice = world.user("alice").await;
+    let config = "workflow: {auto_cancel: {on_job_failure: all}}\n\
+                  child: {trigger: {include: child.yml}}\n\
+                  tolerated: {script: x, allow_failure: true}\nfatal: {script: x}";
+    let id = project(&alice, "p", &[(".gitlab-ci.yml", config), ("child.yml", "inner: {script: x}")]).await;
+    let runner = Runner::new(&world).await;
+    let parent = start(&world, &alice, id).await;
+    let child = downstream(&bridges(&alice, &parent).await[0]);
+    for (name, left) in [("tolerated", "pending"), ("fatal", "canceled")] {
+        assert_eq!(runner.run("failed").await["job_info"]["name"], name);
+        assert_eq!(status(&alice, &child).await, left, "after {name}");
+    }
+    assert_eq!(status(&alice, &parent).await, "failed");
+}
+
+async fn a_bridge_that_mirrors_a_manual_child_waits_again_once_that_is_played(world: World) {
+    let alice = world.user("alice").await;
+    let files = [
+        (".gitlab-ci.yml", "child: {trigger: {include: child.yml, strategy: mirror}}"),
+        ("child.yml", "inner: {script: x, when: manual, allow_failure: false}"),
+    ];
+    let id = project(&alice, "p", &files).await;
+    let runner = Runner::new(&world).await;
+    let parent = start(&world, &alice, id).await;
+    let bridge = bridges(&alice, &parent).await.remove(0);
+    assert_eq!(
+        (bridge["status"].as_str(), status(&alice, &parent).await.as_str()),
+        (Some("manual"), "manual")
+    );
+    let child = downstream(&bridge);
+    // There is nothing to play but in the child.
+    let play = |job: &Value| format!("/projects/{id}/jobs/{}/play", job["id"]);
+    alice.post(&play(&bridge), json!({})).await.refuses(400, "400 Bad request - Unplayable Job");
+    let inner = alice.get(&format!("{child}/jobs")).await.is(200)[0].clone();
+    alice.post(&play(&inner), json!({})).await.is(200);
+    settle(&world).await;
+    let again = bridges(&alice, &parent).await.remove(0);
+    assert_eq!((&again["status"], downstream(&again)), (&json!("pending"), child));
+    runner.run("success").await;
+    assert_eq!(bridges(&alice, &parent).await[0]["status"], "success");
+    assert_eq!(status(&alice, &parent).await, "success");
+}
+
+async fn artifacts_of_another_project_are_for_who_may_have_them(world: World) {
+    let (alice, bob) = (world.user("alice").await, world.user("bob").await);
+    let library = project(&alice, "library", &[(".gitlab-ci.yml", "build: {script: x}")]).await;
+    let runner = Runner::new(&world).await;
+    start(&world, &alice, library).await;
+    let build = runner.take().await;
+    upload(&world, &build).await;
+    runner.end(&build, "success").await;
+
+    for (n, (git_ref, caller, has)) in
+        (0..).zip([("main", &alice, true), ("$NAME", &alice, false), ("main", &bob, false)])
+    {
+        let config = format!(
+            "variables: {{NAME: library}}\n\
+                 other: {{script: x}}\n\
+             use: {{script: x, needs: [{{project: alice/$NAME, job: build, ref: {git_ref}, artifacts: true}}]}}"
+        );
+        let id = project(caller, &format!("p{n}"), &[(".gitlab-ci.yml", &config)]).await;
+        let pipeline = start(&world, caller, id).await;
+        if has {
+            let job = runner.take().await;
+            let [dependency] = job["dependencies"].as_array().unwrap().as_slice() else { panic!("{job}") };
+            assert_eq!((&dependency["id"], &dependency["name"]), (&build["id"], &json!("build")));
+            let token = dependency["token"].as_str().unwrap();
+            let path = format!("/jobs/{}/artifacts?token={token}", build["id"]);
+            let archive = world.anonymous().get(&path).await.is(200);
+            assert_eq!(archive, json!(format!("of job {}", build["id"])));
+            runner.end(&job, "success").await;
+            runner.run("success").await;
+        } else {
+            assert_eq!(runner.run("success").await["job_info"]["name"], "other");
+            let job = caller.get(&format!("{pipeline}/jobs")).await.is(200)[1].clone();
+            assert_eq!(job["failure_reason"], "missing_dependency_failure", "{git_ref}");
+        }
+    }
+}
+
+async fn artifacts_of_another_pipeline_are_for_its_family(world: World) {
+    let alice = world.user("alice").await;
+    let config = "stages: [one, two]\nbuild: {stage: one, script: x}\n\
+                  child: {stage: two, variables: {PARENT: $CI_PIPELINE_ID}, trigger: {include: child.yml}}";
+    let child = "use: {script: x, needs: [{pipeline: $PARENT, job: build}]}\nother: {script: x}";
+    let id = project(&alice, "p", &[(".gitlab-ci.yml", config), ("child.yml", child)]).await;
+    let stranger = project(&alice, "q", &[(".gitlab-ci.yml", child)]).await;
+    let runner = Runner::new(&world).await;
+    let parent = start(&world, &alice, id).await;
+    let build = runner.take().await;
+    upload(&world, &build).await;
+    runner.end(&build, "success").await;
+    let job = runner.take().await;
+    assert_eq!(job["job_info"]["name"], "use");
+    assert_eq!(job["dependencies"].as_array().unwrap().len(), 1, "{job}");
+    assert_eq!(job["dependencies"][0]["id"], build["id"]);
+    runner.end(&job, "success").await;
+    runner.run("success").await;
+
+    let number = alice.get(&parent).await.is(200)["id"].to_string();
+    let given = json!([{ "key": "PARENT", "value": number }]);
+    let other = start_with(&world, &alice, stranger, given).await;
+    assert_eq!(runner.run("success").await["job_info"]["name"], "other");
+    let job = alice.get(&format!("{other}/jobs")).await.is(200)[1].clone();
+    assert_eq!(job["failure_reason"], "missing_dependency_failure");
+}
+
+async fn the_picture_of_a_pipeline_says_why_a_bridge_failed(world: World) {
+    let alice = world.user("alice").await;
+    project(&alice, "other", &[("README", "x")]).await;
+    let config = "b: {trigger: {project: alice/other, branch: <gone>}}";
+    let id = project(&alice, "p", &[(".gitlab-ci.yml", config)]).await;
+    let parent = start(&world, &alice, id).await;
+    let number = parent.rsplit('/').next().unwrap();
+    let shown =
+        Browser::of(&world, &alice).await.get(&format!("/alice/p/-/pipelines/{number}")).await.is(200);
+    assert!(shown.contains("downstream pipeline creation failed: Reference not found"), "{shown}");
+}
+
 async fn a_newer_commit_cancels_the_children_of_older_ones(world: World) {
     let alice = world.user("alice").await;
     let files =
@@ -368,4 +507,9 @@ on_each_database!(
     another_project_gets_what_the_bridge_forwards,
     a_canceled_parent_cancels_its_children_but_not_other_projects,
     a_newer_commit_cancels_the_children_of_older_ones,
+    a_job_that_may_not_fail_takes_the_children_with_it,
+    a_bridge_that_mirrors_a_manual_child_waits_again_once_that_is_played,
+    artifacts_of_another_project_are_for_who_may_have_them,
+    artifacts_of_another_pipeline_are_for_its_family,
+    the_picture_of_a_pipeline_says_why_a_bridge_failed,
 );

@@ -1,5 +1,8 @@
 //! What a configuration takes from elsewhere: files, paths and ids.
 
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
 use serde_json::{Value, json};
 
 use crate::harness::{Caller, World};
@@ -58,6 +61,41 @@ async fn a_file_of_another_project_is_included_for_who_may_read_it(world: World)
     }
 }
 
+/// Another server with files; its URL.
+async fn elsewhere() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let nested = format!("remote: {{script: x}}\ninclude: '{url}/nested.yml'");
+    let router = Router::new()
+        .route("/file.yml", get(async move || nested))
+        .route("/nested.yml", get(async || "nested: {script: x}"))
+        .route("/moved.yml", get(async || Redirect::temporary("/nested.yml")))
+        .route("/circle.yml", get(async || Redirect::temporary("/circle.yml")));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+async fn a_file_of_another_server_is_included(world: World) {
+    let alice = world.user("alice").await;
+    let url = elsewhere().await;
+    for (n, (file, expected)) in (0..).zip([
+        ("file.yml", Ok(&["nested", "own", "remote"][..])),
+        ("moved.yml", Ok(&["nested", "own"][..])),
+        ("gone.yml", Err("could not be fetched because of HTTP code `404` error!")),
+        ("circle.yml", Err("could not be fetched because of HTTP error!")),
+    ]) {
+        let config = format!("include: {{remote: '{url}/{file}'}}\nown: {{script: x}}");
+        let id = project(&alice, &format!("p{n}"), &[(".gitlab-ci.yml", &config)]).await;
+        match (run(&alice, id).await, expected) {
+            (Ok(names), Ok(expected)) => assert_eq!(names, expected, "{file}"),
+            (Err(said), Err(expected)) => {
+                assert!(said.starts_with(&format!("Remote file `{url}/{file}` {expected}")), "{said}");
+            }
+            (found, _) => panic!("{file}: {found:?}"),
+        }
+    }
+}
+
 async fn a_rule_looks_for_files_of_another_project(world: World) {
     let alice = world.user("alice").await;
     project(&alice, "other", &[("Dockerfile", "FROM x")]).await;
@@ -93,6 +131,7 @@ async fn a_compare_to_that_is_no_ref_is_an_error(world: World) {
 
 on_each_database!(
     a_file_of_another_project_is_included_for_who_may_read_it,
+    a_file_of_another_server_is_included,
     a_rule_looks_for_files_of_another_project,
     a_compare_to_that_is_no_ref_is_an_error,
 );

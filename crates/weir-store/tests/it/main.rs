@@ -4,6 +4,7 @@
 
 mod commit_statuses;
 mod environments;
+mod family;
 mod files;
 mod histories;
 mod merge_requests;

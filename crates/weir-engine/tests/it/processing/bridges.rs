@@ -60,7 +60,7 @@ fn a_bridge_waits_again_when_its_downstream_goes_on() {
     let mut scenario = Scenario::of([bridge("b"), self::job("next").stage(1)]);
     scenario.apply(Event::DownstreamCreated { job, strategy: Some(Strategy::Depend) }).unwrap();
     scenario.apply(Event::DownstreamRestarted { job }).unwrap();
-    scenario = scenario.shows("running: running created");
+    scenario = scenario.shows("running: pending created");
     scenario.apply(Event::DownstreamStatus { job, status: Failed, strategy: Strategy::Depend }).unwrap();
     scenario = scenario.shows("failed: failed skipped");
     scenario.apply(Event::DownstreamRestarted { job }).unwrap();
@@ -70,6 +70,40 @@ fn a_bridge_waits_again_when_its_downstream_goes_on() {
     scenario = scenario.shows("running: success pending");
     let next = Event::DownstreamRestarted { job: JobIndex(1) };
     assert_eq!(scenario.apply(next), Err(Refused::Status(JobStatus::Pending)));
+}
+
+#[test]
+fn a_bridge_waits_again_from_wherever_it_mirrors_its_downstream() {
+    let (job, strategy) = (JobIndex(0), Strategy::Mirror);
+    for (downstream, expected) in [
+        (Running, "running: pending"),
+        (Success, "running: pending"),
+        (Failed, "running: pending"),
+        (Canceled, "running: pending"),
+        (Skipped, "pending: pending"),
+        (Manual, "pending: pending"),
+    ] {
+        let mut scenario = Scenario::of([bridge("b")]);
+        scenario.apply(Event::DownstreamCreated { job, strategy: Some(strategy) }).unwrap();
+        scenario.apply(Event::DownstreamStatus { job, status: downstream, strategy }).unwrap();
+        scenario.apply(Event::DownstreamRestarted { job }).unwrap();
+        scenario.shows(expected);
+    }
+}
+
+#[test]
+fn a_bridge_of_a_resource_group_asks_for_the_resource_again() {
+    let (job, strategy) = (JobIndex(0), Strategy::Depend);
+    let grouped = bridge("b").with(|job| job.resource_group = Some("production".to_owned()));
+    let mut scenario = Scenario::of([grouped]).after("grant b");
+    scenario.apply(Event::DownstreamCreated { job, strategy: Some(strategy) }).unwrap();
+    scenario.apply(Event::DownstreamStatus { job, status: Failed, strategy }).unwrap();
+    scenario.apply(Event::DownstreamRestarted { job }).unwrap();
+    assert!(scenario.changes.effects.contains(&Effect::RequestResource(job)));
+    scenario = scenario.shows("waiting_for_resource: waiting_for_resource");
+    scenario.apply(Event::DownstreamRestarted { job }).unwrap();
+    assert!(!scenario.changes.effects.contains(&Effect::RequestResource(job)), "it waits already");
+    scenario.after("grant b").shows("pending: pending");
 }
 
 #[test]

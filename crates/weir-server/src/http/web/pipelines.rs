@@ -60,6 +60,8 @@ struct Card {
     needs: Option<String>,
     duration: Option<String>,
     child: Option<(Badge, i64)>,
+    /// Why a bridge failed: it has no page to say so.
+    why: Option<String>,
 }
 
 /// `GET /:project/-/pipelines/:id`
@@ -106,6 +108,11 @@ pub(super) async fn graph(visit: &Visit, access: &Access, id: PipelineId) -> Res
                     needs: it.needs.map(|needs| needs.join(", ")),
                     duration: job.started_at.map(|at| text::clock_of(ended.secs_since(at))),
                     child: it.child.map(|child| (Badge::of(child.status, false), child.id.0)),
+                    why: job.failure_reason.filter(|_| failed && job.bridge).map(|reason| {
+                        let mut why = vec![text::words(reason.as_str())];
+                        why.extend(it.messages.into_iter().filter(|message| !message.is_empty()));
+                        why.join(": ")
+                    }),
                     name: job.name,
                 }
             })
