@@ -60,7 +60,7 @@ pub fn follow(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &mut Trans
                 outbox::add(tx, &Task::CreateDownstream { bridge: id_of(done, job)? }, now)?;
             }
             Effect::Environment { job, action, status } => {
-                environments::follow(tx, done, job, action, status, now)?;
+                environments::follow(tx, ctx, done, job, action, status, now)?;
             }
             Effect::PipelineStatus { to, .. } => {
                 if to == JobStatus::Success {

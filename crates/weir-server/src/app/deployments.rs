@@ -139,7 +139,7 @@ pub async fn create(ctx: &Ctx, access: &Access, user: &User, new: Reported) -> R
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong.into()));
     }
-    let (project, user, now) = (access.project.id, user.id, ctx.now());
+    let (project, user, now, shared) = (access.project.id, user.id, ctx.now(), ctx.clone());
     let made = ctx
         .db
         .write(move |tx| {
@@ -165,11 +165,12 @@ pub async fn create(ctx: &Ctx, access: &Access, user: &User, new: Reported) -> R
                 on_stop: None,
             };
             let made = deployments::insert(tx, &made, now)?;
-            set_status(tx, &made, new.status, now)?;
+            set_status(tx, &shared, &made, new.status, now)?;
             row(tx, project, made.id)
         })
         .await?;
     ctx.bus.wake(Wake::Environment);
+    ctx.bus.wake(Wake::Webhooks);
     one(ctx, access, made).await
 }
 
@@ -183,7 +184,7 @@ pub async fn update(
     id: DeploymentId,
     status: DeploymentStatus,
 ) -> Result<DeploymentDetails> {
-    let (project, now) = (access.project.id, ctx.now());
+    let (project, now, shared) = (access.project.id, ctx.now(), ctx.clone());
     let changed = ctx
         .db
         .write(move |tx| {
@@ -193,7 +194,7 @@ pub async fn update(
                     "Deployments created using GitLab CI can not be updated using the API",
                 ));
             }
-            if !set_status(tx, &found, status, now)? {
+            if !set_status(tx, &shared, &found, status, now)? {
                 let word = match status {
                     DeploymentStatus::Running => "run",
                     DeploymentStatus::Success => "succeed",
@@ -207,6 +208,7 @@ pub async fn update(
         })
         .await?;
     ctx.bus.wake(Wake::Environment);
+    ctx.bus.wake(Wake::Webhooks);
     one(ctx, access, changed).await
 }
 

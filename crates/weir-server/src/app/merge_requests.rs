@@ -21,8 +21,10 @@ use weir_store::users::{self, User};
 use weir_store::{Page as Rows, Tx};
 
 use super::access::Access;
+use super::webhooks::{self, RequestAction};
 use super::{access, commits, protection, trust};
 use crate::auth::Action;
+use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::http::paginate::Page;
@@ -160,7 +162,7 @@ async fn fit(ctx: &Ctx, request: &MergeRequest) -> Result<Option<(MergeStatus, b
     Ok(Some((status, fast_forwards)))
 }
 
-fn gather(
+pub(super) fn gather(
     tx: &mut Tx<'_>,
     caller: Option<&User>,
     request: MergeRequest,
@@ -262,12 +264,15 @@ pub async fn create(ctx: &Ctx, source: &Access, user: &User, new: New) -> Result
         .await?;
     let brought = pipelines::bring(ctx, source.project.id, &request, &head).await;
     let (id, failed) = (request.id, brought.is_err());
+    let (shared, author) = (ctx.clone(), user.clone());
     let request = ctx
         .db
         .write(move |tx| match &brought {
             Ok(base) => {
                 rows::set_head(tx, id, head.as_str(), base.as_deref(), now)?;
-                rows::find(tx, id)?.ok_or(Error::RecordNotFound)
+                let request = rows::find(tx, id)?.ok_or(Error::RecordNotFound)?;
+                webhooks::request(tx, &shared, &author, &request, RequestAction::Open)?;
+                Ok(request)
             }
             // Without its commit it is nothing.
             Err(_) => rows::delete(tx, id).map(|_| request.clone()).map_err(Error::from),
@@ -276,6 +281,7 @@ pub async fn create(ctx: &Ctx, source: &Access, user: &User, new: New) -> Result
     if failed {
         return Err(Error::internal("the commit of a merge request could not be brought"));
     }
+    ctx.bus.wake(Wake::Webhooks);
     start_pipeline(ctx, user, &request, Act::Open).await?;
     Ok(request)
 }
@@ -427,14 +433,15 @@ pub async fn update(
     if let Some(branch) = &change.target_branch {
         branch_head(ctx, &access.project, "target_branch", branch).await?;
     }
-    let (id, user_id, now) = (request.id, user.id, ctx.now());
+    let (id, now, shared, actor) = (request.id, ctx.now(), ctx.clone(), user.clone());
     let retargeted = change.target_branch.as_ref().is_some_and(|branch| *branch != request.target_branch);
     let reopened = change.reopen == Some(true) && request.state == MergeRequestState::Closed;
     let updated = ctx
         .db
         .write(move |tx| {
             let mut row = rows::find(tx, id)?.ok_or(Error::RecordNotFound)?;
-            apply(&mut row, &change, user_id, now);
+            let before = row.clone();
+            apply(&mut row, &change, actor.id, now);
             if row.state == MergeRequestState::Opened
                 && (reopened || retargeted)
                 && let Some(source) = row.source_project_id
@@ -443,15 +450,18 @@ pub async fn update(
                 refuse_second(tx, &row.target_branch, row.target_project_id, from, Some(row.iid))?;
             }
             rows::update(tx, &row, now)?;
+            row.updated_at = now;
+            webhooks::request(tx, &shared, &actor, &row, RequestAction::Change(&before))?;
             Ok::<_, Error>(row)
         })
         .await?;
+    ctx.bus.wake(Wake::Webhooks);
     if retargeted {
         rebase(ctx, &updated).await?;
     }
     let mut updated = find(ctx, &access.project, updated.iid).await?;
     if reopened {
-        updated = pipelines::refresh(ctx, updated).await?;
+        updated = pipelines::refresh(ctx, updated, None).await?;
         start_pipeline(ctx, user, &updated, Act::Reopen).await?;
     }
     Ok(updated)

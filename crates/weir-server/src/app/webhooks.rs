@@ -2,10 +2,14 @@
 //! Source: `lib/api/project_hooks.rb`, `app/models/concerns/web_hooks/auto_disabling.rb`.
 
 mod deliver;
+mod deployments;
+mod merge_requests;
 mod payload;
 mod record;
 
 pub use deliver::{Sent, drain, forget_old};
+pub use deployments::deployment;
+pub use merge_requests::{RequestAction, request};
 pub use record::{created, push, transition};
 
 use serde::{Deserialize, Serialize};
@@ -308,6 +312,18 @@ pub async fn test(ctx: &Ctx, project: ProjectId, id: HookId, event: HookEvent, u
                     "Ensure the project has tags."
                 })
             })?
+        }
+        HookEvent::Deployment => ctx
+            .db
+            .read(move |tx| deployments::newest(tx, &shared, project))
+            .await?
+            .ok_or_else(|| none("Ensure the project has deployments."))?,
+        HookEvent::MergeRequests => {
+            let user = user.clone();
+            ctx.db
+                .read(move |tx| merge_requests::newest(tx, &shared, project, &user))
+                .await?
+                .ok_or_else(|| none("Ensure the project has merge requests."))?
         }
         _ => return Err(none("Testing not available for this hook")),
     };

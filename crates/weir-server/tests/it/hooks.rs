@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use weir_server::app::runners;
 use weir_server::background::{self, Tasks};
 use weir_server::bus::Wake;
 
@@ -388,6 +389,174 @@ async fn a_hook_that_fails_is_disabled_until_it_works_again(world: World) {
     scene.end().await;
 }
 
+const DEPLOY: &str = "deploy: { script: x, environment: { name: prod/eu, url: 'https://prod.example' } }\n";
+
+/// What was told at a path, once it is so much: the event, and one member of each.
+fn told_as<'a>(told: &'a [(HeaderMap, Value)], pointer: &str) -> Vec<(&'a str, &'a str)> {
+    let member = |body: &'a Value| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    told.iter().map(|(headers, body)| (headers["x-gitlab-event"].to_str().unwrap(), member(body))).collect()
+}
+
+async fn deployments_are_told_when_they_begin_and_end(world: World) {
+    let scene = Scene::on(&world).await;
+    scene.send(&world);
+    let wanted = json!({ "push_events": false, "deployment_events": true });
+    let hook = scene.hook("deployments", wanted).await;
+    let test = format!("{hook}/test/deployment_events");
+    scene.alice.post(&test, json!({})).await.refuses(422, "Ensure the project has deployments.");
+    let sha = scene.commit("main", ".gitlab-ci.yml", DEPLOY).await;
+    let runner = runners::embed(&world.ctx).await.unwrap().expose().to_owned();
+    let job = world.anonymous().post("/jobs/request", json!({ "token": runner })).await.is(201);
+    let end = json!({ "token": job["token"], "state": "success" });
+    world.anonymous().put(&format!("/jobs/{}", job["id"]), end).await.is(200);
+    let path = format!("/projects/{}/deployments", scene.id);
+    let body = json!({ "environment": "test", "sha": sha, "ref": "main", "tag": false, "status": "running" });
+    let reported = scene.alice.post(&path, body).await.is(201);
+    let one = format!("{path}/{}", reported["id"]);
+    scene.alice.put(&one, json!({ "status": "canceled" })).await.is(200);
+    let told = scene.receiver.hears("deployments", 4).await;
+    let statuses = ["running", "success", "running", "canceled"].map(|it| ("Deployment Hook", it));
+    assert_eq!(told_as(&told, "/status"), statuses);
+    let (deployed, canceled) = (&told[1].1, &told[3].1);
+    let id = deployed["deployment_id"].as_i64().unwrap();
+    assert_eq!(
+        json!({ "project": deployed["project"]["path_with_namespace"], "user": deployed["user"]["username"] }),
+        json!({ "project": "alice/app", "user": "alice" })
+    );
+    let mut rest = deployed.clone();
+    for member in ["project", "user", "deployment_id"] {
+        rest.as_object_mut().unwrap().remove(member);
+    }
+    let url = |rest: &str| format!("http://ci.example/alice/app/-/{rest}");
+    assert_eq!(
+        rest,
+        json!({
+            "object_kind": "deployment",
+            "status": "success",
+            "status_changed_at": "2026-01-05 10:00:00 +0000",
+            "deployable_id": job["id"],
+            "deployable_url": url(&format!("jobs/{}", job["id"])),
+            "environment": "prod/eu",
+            "environment_tier": "production",
+            "environment_slug": rest["environment_slug"],
+            "environment_external_url": "https://prod.example",
+            "short_sha": &sha[..8],
+            "user_url": "http://ci.example/alice",
+            "commit_url": url(&format!("commit/{sha}")),
+            "commit_title": "Add .gitlab-ci.yml",
+            "ref": "main",
+        })
+    );
+    assert_eq!(scene.alice.get(&format!("{path}/{id}")).await.is(200)["status"], "success");
+    assert_eq!((&canceled["deployable_id"], &canceled["deployable_url"]), (&Value::Null, &Value::Null));
+    assert_eq!((&canceled["environment"], &canceled["deployment_id"]), (&json!("test"), &reported["id"]));
+    scene.alice.post(&test, json!({})).await.says(201, &json!({ "message": "201 Created" }));
+    assert_eq!(scene.receiver.of("deployments")[4].1["status"], "canceled");
+    scene.end().await;
+}
+
+async fn merge_requests_are_told_from_open_to_merge(world: World) {
+    let scene = Scene::on(&world).await;
+    scene.send(&world);
+    scene.commit("main", "a", "").await;
+    scene.commit("side", "b", "").await;
+    let wanted = json!({ "push_events": false, "merge_requests_events": true });
+    let hook = scene.hook("requests", wanted).await;
+    let test = format!("{hook}/test/merge_requests_events");
+    scene.alice.post(&test, json!({})).await.refuses(422, "Ensure the project has merge requests.");
+    let path = format!("/projects/{}/merge_requests", scene.id);
+    let body = json!({ "source_branch": "side", "target_branch": "main", "title": "Bring it" });
+    let made = scene.alice.post(&path, body).await.is(201);
+    let one = format!("{path}/{}", made["iid"]);
+    for change in [
+        json!({ "title": "Draft: Bring it", "labels": "x" }),
+        json!({ "title": "Draft: Bring it" }),
+        json!({ "state_event": "close" }),
+        json!({ "state_event": "reopen", "title": "Bring it" }),
+    ] {
+        scene.alice.put(&one, change).await.is(200);
+    }
+    let action = json!({ "action": "create", "file_path": "c", "content": "" });
+    let body = json!({ "branch": "side", "commit_message": "Add c", "actions": [action] });
+    let commits = format!("/projects/{}/repository/commits", scene.id);
+    let head = scene.alice.post(&commits, body).await.is(201)["id"].clone();
+    scene.receiver.hears("requests", 6).await;
+    let merged = scene.alice.put(&format!("{one}/merge"), json!({})).await.is(200);
+    let told = scene.receiver.hears("requests", 7).await;
+    let actions = ["open", "update", "close", "reopen", "update", "update", "merge"];
+    assert_eq!(
+        told_as(&told, "/object_attributes/action"),
+        actions.map(|action| ("Merge Request Hook", action))
+    );
+    let opened = &told[0].1;
+    assert_eq!(
+        (&opened["object_kind"], &opened["event_type"], &opened["changes"]),
+        (&json!("merge_request"), &json!("merge_request"), &json!({}))
+    );
+    assert_eq!(opened["user"]["username"], "alice");
+    assert_eq!(opened["project"]["path_with_namespace"], "alice/app");
+    assert_eq!(opened["repository"]["homepage"], "http://ci.example/alice/app");
+    let attributes = &opened["object_attributes"];
+    for member in ["id", "iid", "title", "source_branch", "target_branch", "state", "draft", "description"] {
+        assert_eq!(attributes[member], made[member], "{member}");
+    }
+    assert_eq!((&attributes["url"], &attributes["state_id"]), (&made["web_url"], &json!(1)));
+    assert_eq!(attributes["last_commit"]["title"], "Add b");
+    assert_eq!(attributes["source"]["path_with_namespace"], attributes["target"]["path_with_namespace"]);
+    let changes = &told[1].1["changes"];
+    assert_eq!(changes["title"], json!({ "previous": "Bring it", "current": "Draft: Bring it" }));
+    assert_eq!(changes["draft"], json!({ "previous": false, "current": true }));
+    assert_eq!(changes["labels"]["current"][0]["title"], "x");
+    assert_eq!(told[1].1["labels"], changes["labels"]["current"]);
+    assert_eq!(told[2].1["changes"]["state_id"], json!({ "previous": 1, "current": 2 }));
+    assert_eq!(told[3].1["changes"]["state_id"], json!({ "previous": 2, "current": 1 }));
+    let pushed = &told[5].1["object_attributes"];
+    assert_eq!((&pushed["oldrev"], &pushed["last_commit"]["id"]), (&made["sha"], &head));
+    let merge = &told[6].1["object_attributes"];
+    assert_eq!(
+        (&merge["state"], &merge["merge_commit_sha"]),
+        (&json!("merged"), &merged["merge_commit_sha"])
+    );
+    scene.alice.post(&test, json!({})).await.says(201, &json!({ "message": "201 Created" }));
+    scene.end().await;
+}
+
+async fn pipelines_without_jobs_are_told_too(world: World) {
+    let scene = Scene::on(&world).await;
+    scene.send(&world);
+    scene.hook("pipelines", json!({ "push_events": false, "pipeline_events": true })).await;
+    let skipped = scene.commit("main", "a [skip ci]", "").await;
+    let failed = scene.commit("main", ".gitlab-ci.yml", "build: 1\n").await;
+    let told = scene.receiver.hears("pipelines", 2).await;
+    let statuses = ["skipped", "failed"].map(|status| ("Pipeline Hook", status));
+    assert_eq!(told_as(&told, "/object_attributes/status"), statuses);
+    for ((_, body), sha) in told.iter().zip([skipped, failed]) {
+        assert_eq!((&body["object_attributes"]["sha"], &body["builds"]), (&json!(sha), &json!([])));
+    }
+    scene.end().await;
+}
+
+async fn a_new_attempt_is_told_from_its_beginning(world: World) {
+    let scene = Scene::on(&world).await;
+    scene.send(&world);
+    scene.commit("main", ".gitlab-ci.yml", CONFIG).await;
+    let jobs = format!("/projects/{}/jobs", scene.id);
+    let first = scene.alice.get(&jobs).await.is(200)[0]["id"].clone();
+    scene.alice.post(&format!("{jobs}/{first}/cancel"), json!({})).await.is(201);
+    scene.hook("jobs", json!({ "push_events": false, "job_events": true })).await;
+    let second = scene.alice.post(&format!("{jobs}/{first}/retry"), json!({})).await.is(201)["id"].clone();
+    scene.alice.post(&format!("{jobs}/{second}/cancel"), json!({})).await.is(201);
+    let told = scene.receiver.hears("jobs", 3).await;
+    let statuses = ["created", "pending", "canceled"].map(|status| ("Job Hook", status));
+    assert_eq!(told_as(&told, "/build_status"), statuses);
+    for (_, job) in &told {
+        assert_eq!((&job["build_id"], &job["retries_count"]), (&second, &json!(1)));
+        assert_eq!(job["user"]["username"], "alice");
+    }
+    assert_eq!(told[0].1["build_started_at"], Value::Null);
+    scene.end().await;
+}
+
 on_each_database!(
     hooks_are_made_shown_changed_and_removed,
     a_push_its_pipeline_and_its_jobs_are_told_in_order,
@@ -396,4 +565,8 @@ on_each_database!(
     a_slow_receiver_holds_up_nobody_else,
     a_server_that_ends_leaves_its_deliveries_to_the_next,
     a_hook_that_fails_is_disabled_until_it_works_again,
+    deployments_are_told_when_they_begin_and_end,
+    merge_requests_are_told_from_open_to_merge,
+    pipelines_without_jobs_are_told_too,
+    a_new_attempt_is_told_from_its_beginning,
 );

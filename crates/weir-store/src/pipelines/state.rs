@@ -76,6 +76,8 @@ pub struct Transition {
     pub upstream: Option<JobId>,
     /// The ids of all jobs, by [`JobIndex`].
     pub ids: Arc<Vec<JobId>>,
+    /// How many of them there were before.
+    pub known: usize,
     /// Whether its project has webhooks.
     pub hooked: bool,
 }
@@ -691,7 +693,7 @@ pub fn transition<E: From<Error>>(
         Some(loaded) => loaded,
         None => read_state(tx, id, locked)?,
     };
-    let revision = loaded.state.jobs.revision();
+    let (revision, known) = (loaded.state.jobs.revision(), loaded.ids.len());
     let changes = match change(&mut loaded.state, &loaded.ids) {
         Ok(changes) => changes,
         Err(refused) => {
@@ -709,5 +711,5 @@ pub fn transition<E: From<Error>>(
     };
     let ids = loaded.ids.clone();
     cache.put(id, version, loaded);
-    Ok(Some(Transition { changes, upstream: locked.upstream, hooked: locked.hooked, ids }))
+    Ok(Some(Transition { changes, upstream: locked.upstream, hooked: locked.hooked, known, ids }))
 }

@@ -21,7 +21,7 @@ use weir_store::jobs::{self, Job};
 use weir_store::pipelines::{NewPipeline, Transition};
 use weir_store::{Tx, digest, projects};
 
-use crate::app::changes;
+use crate::app::{changes, webhooks};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
@@ -121,6 +121,7 @@ fn auto_stop_at(text: &str, now: Timestamp) -> Option<Option<Timestamp>> {
 /// Follows a job that names an environment. For the effect of that name.
 pub fn follow(
     tx: &mut Tx<'_>,
+    ctx: &Ctx,
     done: &Transition,
     index: JobIndex,
     action: EnvironmentAction,
@@ -135,7 +136,7 @@ pub fn follow(
             None => None,
         };
         if let (Some(deployment), Some(to)) = (deployment, rules::deployment_status(status)) {
-            set_status(tx, &deployment, to, now)?;
+            set_status(tx, ctx, &deployment, to, now)?;
         }
         return Ok(());
     }
@@ -183,6 +184,7 @@ fn repeat(tx: &mut Tx<'_>, done: &Transition, id: JobId, now: Timestamp) -> Resu
 /// Gives a deployment a status, if it may have it, with all that follows. `false` if it may not.
 pub fn set_status(
     tx: &mut Tx<'_>,
+    ctx: &Ctx,
     deployment: &Deployment,
     to: DeploymentStatus,
     now: Timestamp,
@@ -195,6 +197,7 @@ pub fn set_status(
     if to == DeploymentStatus::Success {
         deployed(tx, deployment, now)?;
     }
+    webhooks::deployment(tx, ctx, deployment, to)?;
     Ok(true)
 }
 

@@ -10,7 +10,9 @@ use weir_store::users::User;
 
 use super::{Obstacle, may_merge, view};
 use crate::app::access::{self, Access};
+use crate::app::webhooks::{self, RequestAction};
 use crate::app::{git_access, pushes};
+use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
@@ -73,19 +75,23 @@ pub async fn merge(
     };
     let update = RefUpdate { old: into, new: result.clone(), name: branch.to_ref() };
     Box::pin(pushes::unchecked(ctx, access, user, &update)).await?;
-    let (id, user_id, now) = (request.id, user.id, ctx.now());
+    let (id, now, shared, actor) = (request.id, ctx.now(), ctx.clone(), user.clone());
     let fast_forward = access.project.settings.merge_method == MergeMethod::FastForward;
     let merged = ctx
         .db
         .write(move |tx| {
-            let mut row = rows::find(tx, id)?.ok_or(Error::RecordNotFound)?;
+            let before = rows::find(tx, id)?.ok_or(Error::RecordNotFound)?;
+            let mut row = before.clone();
             row.state = MergeRequestState::Merged;
             row.merge_commit_sha = (!fast_forward).then(|| result.to_string());
-            (row.merged_by, row.merged_at) = (Some(user_id), Some(now));
+            (row.merged_by, row.merged_at) = (Some(actor.id), Some(now));
             rows::update(tx, &row, now)?;
-            rows::find(tx, id)?.ok_or(Error::RecordNotFound)
+            let merged = rows::find(tx, id)?.ok_or(Error::RecordNotFound)?;
+            webhooks::request(tx, &shared, &actor, &merged, RequestAction::Change(&before))?;
+            Ok::<_, Error>(merged)
         })
         .await?;
+    ctx.bus.wake(Wake::Webhooks);
     if asked.remove_source_branch.unwrap_or(request.remove_source_branch)
         && let Err(error) = remove_source(ctx, user, &merged).await
     {

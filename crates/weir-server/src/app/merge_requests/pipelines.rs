@@ -13,8 +13,10 @@ use weir_store::users::User;
 use super::RequestOf;
 use crate::app::access::{self, Access};
 use crate::app::pipelines::{self, Origin, Requested, Start};
+use crate::app::webhooks::{self, RequestAction};
 use crate::app::{commits, trust};
 use crate::auth::Action;
+use crate::bus::Wake;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::http::paginate::Page;
@@ -52,7 +54,7 @@ pub async fn pushed(
     let (owner, name) = (project.id, branch.to_owned());
     let open = ctx.db.read(move |tx| merge_requests::open_of_source(tx, owner, &name, MAX_OF_BRANCH)).await?;
     for request in open {
-        let request = refresh(ctx, request).await?;
+        let request = refresh(ctx, request, Some(user)).await?;
         // Somebody has pushed since. What this push says it says of its own commit alone.
         if skip || request.sha != commit.as_str() {
             continue;
@@ -69,20 +71,27 @@ pub async fn pushed(
     Ok(())
 }
 
-/// Brings the newest commit of the source branch into the target project.
-pub(super) async fn refresh(ctx: &Ctx, request: MergeRequest) -> Result<MergeRequest> {
+/// Brings the newest commit of the source branch into the target project. Hooks are told if somebody has pushed it.
+pub(super) async fn refresh(ctx: &Ctx, request: MergeRequest, pusher: Option<&User>) -> Result<MergeRequest> {
     let Some(source) = request.source_project_id else { return Ok(request) };
     let branch = BranchName::new(request.source_branch.as_str())?;
     let head = ctx.repositories.repository(source.0).read_ref(&branch.to_ref()).await?;
     let Some(head) = head.filter(|head| head.as_str() != request.sha) else { return Ok(request) };
     let base = bring(ctx, source, &request, &head).await?;
-    let (id, now) = (request.id, ctx.now());
-    ctx.db
+    let (id, now, shared, pusher) = (request.id, ctx.now(), ctx.clone(), pusher.cloned());
+    let refreshed = ctx
+        .db
         .write(move |tx| {
             merge_requests::set_head(tx, id, head.as_str(), base.as_deref(), now)?;
-            merge_requests::find(tx, id)?.ok_or(Error::RecordNotFound)
+            let refreshed = merge_requests::find(tx, id)?.ok_or(Error::RecordNotFound)?;
+            if let Some(pusher) = &pusher {
+                webhooks::request(tx, &shared, pusher, &refreshed, RequestAction::Push(&request.sha))?;
+            }
+            Ok::<_, Error>(refreshed)
         })
-        .await
+        .await?;
+    ctx.bus.wake(Wake::Webhooks);
+    Ok(refreshed)
 }
 
 /// Points the merge request's ref in the target project at a commit of the source project; the base of the two.

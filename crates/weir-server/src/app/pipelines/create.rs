@@ -11,7 +11,7 @@ use weir_compiler::diagnostic::Severity;
 use weir_compiler::plan::Strategy;
 use weir_compiler::{Diagnostic, Plan, Refusal};
 use weir_engine::trust::{self as decision, Act, Rights};
-use weir_engine::{Changes, Event, PipelineState};
+use weir_engine::{Changes, Effect, Event, PipelineState};
 use weir_git::{ObjectId, RefName};
 use weir_store::pipelines::{self, Inserted, NewPipeline, Upstream};
 use weir_store::users::User;
@@ -441,8 +441,10 @@ async fn store_without_jobs(
     let mut state = weir_engine::create(&Plan::default(), now);
     state.status = status;
     state.finished_at = (status == JobStatus::Failed).then_some(now);
-    let (inserted, _) = insert(ctx, start, new, state, Plan::default(), Changes::default()).await?;
-    ctx.bus.wake(Wake::Pipeline(access.project.id, inserted.id));
+    let mut changes = Changes::default();
+    changes.effects.push(Effect::PipelineStatus { from: JobStatus::Created, to: status });
+    let (inserted, transition) = insert(ctx, start, new, state, Plan::default(), changes).await?;
+    changes::announce(ctx, access.project.id, inserted.id, &transition);
     Ok(inserted.id)
 }
 
@@ -513,6 +515,7 @@ async fn insert(
                 changes: changes.clone(),
                 upstream: new.upstream.map(|upstream| upstream.job_id),
                 hooked: inserted.hooked,
+                known: inserted.jobs.len(),
                 ids: inserted.jobs.clone().into(),
             };
             if done.hooked {

@@ -266,6 +266,24 @@ pub(super) async fn complete(ctx: &Ctx, project: ProjectId, mut payload: Value) 
                 payload["commit"] = attrs(ctx, &project, &commit);
             }
         }
+        Some("deployment") => {
+            let sha =
+                payload["commit_url"].as_str().and_then(|url| url.rsplit('/').next()).map(str::to_owned);
+            match commits::cached(ctx, &project, &sha.unwrap_or_default()).await {
+                Some(commit) => payload["commit_title"] = commit.title.into(),
+                None => payload["commit_url"] = Value::Null,
+            }
+        }
+        Some("merge_request") => {
+            let last = &payload["object_attributes"]["last_commit"]["id"];
+            let sha = last.as_str().and_then(|sha| ObjectId::new(sha).ok());
+            let found = match sha {
+                Some(sha) => commits::repository(ctx, &project).commit(&sha).await.ok(),
+                None => None,
+            };
+            payload["object_attributes"]["last_commit"] =
+                found.map_or(Value::Null, |commit| attrs(ctx, &project, &commit));
+        }
         Some("push" | "tag_push") => {
             if let Err(error) = add_commits(ctx, &project, &mut payload).await {
                 tracing::warn!(%error, project = project.id.0, "a hook is told of a push without its commits");

@@ -25,14 +25,20 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 
 /// The hooks of a project that are told something at present.
-fn listening(tx: &mut Tx<'_>, ctx: &Ctx, project: ProjectId) -> Result<Vec<Hook>> {
+pub(super) fn listening(tx: &mut Tx<'_>, ctx: &Ctx, project: ProjectId) -> Result<Vec<Hook>> {
     let mut hooks = webhooks::of_project(tx, project)?;
     hooks.retain(|hook| alert_status(hook, ctx.now()) == AlertStatus::Executable);
     Ok(hooks)
 }
 
 /// Leaves what happened to each hook that wants it.
-fn leave(tx: &mut Tx<'_>, ctx: &Ctx, hooks: &[Hook], event: HookEvent, payload: &Value) -> Result<()> {
+pub(super) fn leave(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    hooks: &[Hook],
+    event: HookEvent,
+    payload: &Value,
+) -> Result<()> {
     let text = payload.to_string();
     for hook in hooks.iter().filter(|hook| hook.events.contains(&event)) {
         webhooks::deliver(tx, hook.id, kind(event), &uuid()?, &text, ctx.now())?;
@@ -62,6 +68,11 @@ pub fn transition(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId, done: &Trans
     if scene.is_silent() {
         return Ok(());
     }
+    for id in done.ids.iter().skip(done.known).filter(|_| of_jobs) {
+        if let Some(build) = scene.builds.iter().find(|it| it.job.id == *id) {
+            leave(tx, ctx, &hooks, HookEvent::Job, &scene.new_job(ctx, build))?;
+        }
+    }
     for effect in &done.changes.effects {
         match *effect {
             Effect::JobStatus { job, to, .. } if of_jobs => {
@@ -89,9 +100,7 @@ pub fn created(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: PipelineId) -> Result<()> {
     }
     let Some(scene) = Scene::of(tx, row)? else { return Ok(()) };
     for build in scene.builds.iter().filter(|_| !scene.is_silent()) {
-        let mut new = build.clone();
-        (new.job.queued_at, new.job.started_at, new.job.finished_at) = (None, None, None);
-        leave(tx, ctx, &hooks, HookEvent::Job, &scene.job(ctx, &new, JobStatus::Created))?;
+        leave(tx, ctx, &hooks, HookEvent::Job, &scene.new_job(ctx, build))?;
     }
     Ok(())
 }
@@ -158,6 +167,13 @@ impl Scene {
 
     fn job(&self, ctx: &Ctx, build: &Build, status: JobStatus) -> Value {
         payload::build(ctx, &self.place, &self.pipeline, self.upstream.as_ref(), build, status)
+    }
+
+    /// A job as it was made, whatever became of it in the same moment.
+    fn new_job(&self, ctx: &Ctx, build: &Build) -> Value {
+        let mut new = build.clone();
+        (new.job.queued_at, new.job.started_at, new.job.finished_at) = (None, None, None);
+        self.job(ctx, &new, JobStatus::Created)
     }
 
     /// The pipeline with its newest attempts.

@@ -64,8 +64,8 @@ pub fn basic(ctx: &Ctx, view: &View) -> MergeRequestBasic {
     }
 }
 
-/// Source: `app/services/merge_requests/mergeability/detailed_merge_status_service.rb`.
-fn detailed_merge_status(view: &View) -> &'static str {
+/// Whether and why not it can be merged. Source: `app/services/merge_requests/mergeability/detailed_merge_status_service.rb`.
+pub fn detailed_merge_status(view: &View) -> &'static str {
     match view.obstacle() {
         Some(Obstacle::NotOpen) => "not_open",
         Some(Obstacle::Draft) => "draft_status",
