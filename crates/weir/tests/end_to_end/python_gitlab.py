@@ -647,6 +647,40 @@ def reports_a_deployment(gl, s):
         pass
 
 
+@check
+def reports_a_status_of_another_system(gl, s):
+    commit = s.project.commits.get("main")
+    for state in ["running", "success"]:
+        made = commit.statuses.create(
+            {"state": state, "name": "scan", "target_url": "https://scan.example.com/1", "coverage": 87.5}
+        )
+        assert (made.status, made.name, made.sha) == (state, "scan", commit.id), made.attributes
+    listed = commit.statuses.list(name="scan", get_all=True)
+    assert [(it.status, it.target_url, it.coverage) for it in listed] == [
+        ("success", "https://scan.example.com/1", 87.5)
+    ], [it.attributes for it in listed]
+    try:
+        commit.statuses.create({"state": "tea", "name": "scan"})
+    except gitlab.GitlabCreateError as error:
+        assert error.response_code == 400, error
+    else:
+        raise AssertionError("a status that is none was accepted")
+
+
+@check
+def keeps_a_hook(gl, s):
+    hook = s.project.hooks.create(
+        {"url": "https://hooks.example.com/x", "deployment_events": True, "merge_requests_events": True}
+    )
+    assert hook.push_events and hook.deployment_events and hook.merge_requests_events, hook.attributes
+    hook.push_events = False
+    hook.save()
+    assert s.project.hooks.get(hook.id).push_events is False
+    assert [it.id for it in s.project.hooks.list(get_all=True)] == [hook.id]
+    hook.delete()
+    assert s.project.hooks.list(get_all=True) == []
+
+
 def main():
     gl = gitlab.Gitlab(URL, private_token=TOKEN)
     state = State()
