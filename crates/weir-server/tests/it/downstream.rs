@@ -420,8 +420,8 @@ async fn artifacts_of_another_project_are_for_who_may_have_them(world: World) {
     {
         let config = format!(
             "variables: {{NAME: library}}\n\
-                 other: {{script: x}}\n\
-             use: {{script: x, needs: [{{project: alice/$NAME, job: build, ref: {git_ref}, artifacts: true}}]}}"
+             use: {{script: x, needs: [{{project: alice/$NAME, job: build, ref: {git_ref}, artifacts: true}}]}}\n\
+             other: {{script: x}}"
         );
         let id = project(caller, &format!("p{n}"), &[(".gitlab-ci.yml", &config)]).await;
         let pipeline = start(&world, caller, id).await;
