@@ -365,13 +365,15 @@ impl World {
             let name = self.name(*id);
             for (index, job) in pipeline.state.rows() {
                 let excused = match job.status {
+                    // Its pipeline waits. An earlier attempt mirrors its own pipeline still.
+                    Running | Pending | JobStatus::Manual
+                        if job.is_bridge() && (job.retried || job.status != JobStatus::Manual) =>
+                    {
+                        self.children((*id, index)).any(|child| !rules::is_completed(child.state.status))
+                    }
                     // What it waits for has been looked at with each change.
                     JobStatus::Created | JobStatus::Manual => !job.retried,
                     JobStatus::WaitingForResource => self.is_kept_waiting(pipeline.project, job)?,
-                    // Its pipeline waits.
-                    Running | Pending if job.is_bridge() => {
-                        self.children((*id, index)).any(|child| !rules::is_completed(child.state.status))
-                    }
                     status => rules::is_completed(status),
                 };
                 ensure!(excused, "{name}: {} is {}, and nothing will ever move it", job.name, job.status);
