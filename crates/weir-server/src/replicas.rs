@@ -3,7 +3,7 @@
 //! What a server's bus says ([`crate::bus`]) is sent right after the commit that it is about, not in it: PostgreSQL lets
 //! one transaction that notifies commit at a time, so notifications in every change would make commits wait for one
 //! another. The first wake-up after a quiet moment is sent at once; those that come while it is on its way, or within
-//! [`PAUSE`] after it, go together in the next message. So an idle server's job is heard of as soon as a message travels,
+//! `PAUSE` after it, go together in the next message. So an idle server's job is heard of as soon as a message travels,
 //! and a busy server sends no more than a hundred messages a second, whatever it does.
 
 use std::collections::BTreeSet;
